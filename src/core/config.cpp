@@ -1,0 +1,274 @@
+#include "quern/core/config.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "quern/core/error.hpp"
+
+namespace quern::inline v1 {
+namespace {
+
+using Json = nlohmann::json;
+
+template <class T>
+struct Range {
+  T least;
+  T most;
+};
+
+constexpr Duration day = std::chrono::hours(24);
+constexpr Range<Duration> wait_range{RetryPolicy::minimum, RetryPolicy::longest};
+constexpr Range<Duration> retention_range{Duration::zero(), 36'500 * day};
+
+/// The one list of all settings: `visit(path, member, range)` for each. Config is JobQueueConfig or const.
+template <class Config, class Visit>
+void for_each_setting(Config& config, const Visit& visit) {
+  visit("maxConcurrentJobs", config.max_concurrent_jobs, Range<int>{1, 100'000});
+  visit("retryDelay", config.retry_delay, wait_range);
+  visit("maxRetryDelay", config.max_retry_delay, wait_range);
+  visit("retryBackoffFactor", config.retry_backoff_factor, Range<double>{1, 100});
+  visit("defaultMaxRetries", config.default_max_retries, Range<int>{0, 999'999});
+  visit("jobTimeout", config.job_timeout, wait_range);
+  visit("cleanupInterval", config.cleanup_interval, wait_range);
+  visit("persistenceInterval", config.persistence_interval, wait_range);
+  visit("enableMetrics", config.enable_metrics, Range<bool>{false, true});
+  visit("retention.completed", config.retention.completed, retention_range);
+  visit("retention.cancelled", config.retention.cancelled, retention_range);
+  visit("retention.dead", config.retention.dead, retention_range);
+  visit("limits.payloadBytes", config.limits.payload_bytes, Range<std::size_t>{1, std::size_t{512} << 20U});
+  visit("limits.jsonDepth", config.limits.json_depth, Range<int>{1, 1'000});
+}
+
+/// Gathers what is wrong; `name_of` says what a fault calls a setting (its path, or its variable).
+class Faults {
+ public:
+  void add(const std::string& name, const std::string& problem) {
+    names_.insert(name);
+    lines_.push_back(name + ": " + problem);
+  }
+  [[nodiscard]] bool has(const std::string& name) const { return names_.contains(name); }
+  void throw_if_any() {
+    if (!lines_.empty()) throw ConfigError(std::move(lines_));
+  }
+
+ private:
+  std::set<std::string> names_;
+  std::vector<std::string> lines_;
+};
+
+std::string shown(Duration value) { return to_text(value); }
+template <class T>
+std::string shown(T value) {
+  return fmt::format("{}", value);
+}
+
+/// Range checks of everything, and those between settings. `name_of(path)` is what a fault calls a setting.
+template <class NameOf>
+void check_settings(const JobQueueConfig& config, const NameOf& name_of, Faults& faults) {
+  for_each_setting(config, [&](const char* path, const auto& value, const auto& range) {
+    if (faults.has(name_of(path))) return;                 // it has no value yet
+    if (!(value >= range.least && value <= range.most)) {  // in this form it also refuses NaN
+      faults.add(name_of(path), fmt::format("is {}, allowed are {} to {}", shown(value), shown(range.least),
+                                            shown(range.most)));
+    }
+  });
+  const auto delay = name_of("retryDelay");
+  const auto ceiling = name_of("maxRetryDelay");
+  if (!faults.has(delay) && !faults.has(ceiling) && config.retry_delay > config.max_retry_delay) {
+    faults.add(delay, fmt::format("is {}, which is more than {} ({})", shown(config.retry_delay), ceiling,
+                                  shown(config.max_retry_delay)));
+  }
+}
+
+// read: takes the value out of JSON; the answer is what is wrong with it, empty when nothing is.
+
+std::string read(const Json& json, bool& value) {
+  if (!json.is_boolean()) return "must be true or false";
+  value = json.get<bool>();
+  return {};
+}
+
+std::string read(const Json& json, double& value) {
+  if (!json.is_number()) return "must be a number";
+  value = json.get<double>();
+  return {};
+}
+
+template <std::integral T>
+std::string read(const Json& json, T& value) {
+  if (!json.is_number_integer()) return "must be a whole number";
+  const bool fits = json.is_number_unsigned() ? std::in_range<T>(json.get<std::uint64_t>())
+                                              : std::in_range<T>(json.get<std::int64_t>());
+  if (!fits) return fmt::format("is {}, which is out of range", json.dump());
+  value = json.get<T>();
+  return {};
+}
+
+std::string read(const Json& json, Duration& value) {
+  if (json.is_string()) {
+    try {
+      value = parse_duration(json.get_ref<const std::string&>());
+      return {};
+    } catch (const InvalidArgument& e) {
+      return e.what();
+    }
+  }
+  std::int64_t ms = 0;
+  if (!read(json, ms).empty()) {
+    return "must be a duration as \"250ms\", \"2s\" or \"1h30m\", or a whole number of milliseconds";
+  }
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 1000;
+  if (ms > most || ms < -most) return fmt::format("is {} ms, which is out of range", ms);
+  value = std::chrono::milliseconds(ms);
+  return {};
+}
+
+/// How many single-character edits lead from one text to the other (Levenshtein), case ignored.
+std::size_t edit_distance(std::string_view from, std::string_view to) {
+  const auto lower = [](char c) { return std::tolower(static_cast<unsigned char>(c)); };
+  std::vector<std::size_t> row(to.size() + 1);
+  for (std::size_t j = 0; j <= to.size(); ++j) row[j] = j;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < to.size(); ++j) {
+      const std::size_t changed = diagonal + (lower(from[i]) == lower(to[j]) ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({changed, diagonal + 1, row[j] + 1});
+    }
+  }
+  return row.back();
+}
+
+const std::vector<std::string>& all_paths() {
+  static const std::vector<std::string> paths = [] {
+    std::vector<std::string> all;
+    const JobQueueConfig config;
+    for_each_setting(config, [&](const char* path, const auto&, const auto&) { all.emplace_back(path); });
+    return all;
+  }();
+  return paths;
+}
+
+std::string nearest_path(std::string_view path) {
+  const auto distance = [&](const std::string& candidate) { return edit_distance(path, candidate); };
+  return *std::ranges::min_element(all_paths(), {}, distance);
+}
+
+/// Finds the names that no setting has, in the object and in those that it contains.
+void check_names(const Json& object, const std::string& prefix, Faults& faults) {
+  constexpr std::size_t longest_shown = 64;
+  for (const auto& [name, value] : object.items()) {
+    const std::string path = prefix + name;
+    const bool dotted = name.find('.') != std::string::npos;  // "retention.dead" as one name is not that path
+    if (!dotted && std::ranges::find(all_paths(), path) != all_paths().end()) continue;
+    const bool group =
+        std::ranges::any_of(all_paths(), [&](const auto& p) { return p.starts_with(path + '.'); });
+    if (!group) {
+      const auto text = clean_message(path, longest_shown);
+      faults.add(text, fmt::format("is not known; did you mean {}?", nearest_path(text)));
+    } else if (value.is_object()) {
+      check_names(value, path + '.', faults);
+    } else {
+      faults.add(path, "must be an object");
+    }
+  }
+}
+
+/// The value at a path such as "retention.dead"; null where there is none.
+const Json* find_path(const Json& object, std::string_view path) {
+  const Json* at = &object;
+  while (true) {
+    const auto dot = path.find('.');
+    if (!at->is_object()) return nullptr;
+    const auto found = at->find(std::string(path.substr(0, dot)));
+    if (found == at->end()) return nullptr;
+    at = &*found;
+    if (dot == std::string_view::npos) return at;
+    path.remove_prefix(dot + 1);
+  }
+}
+
+/// "limits.payloadBytes" -> "QUERN_LIMITS_PAYLOAD_BYTES".
+std::string variable_of(std::string_view path) {
+  std::string name = "QUERN_";
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (std::isupper(byte) != 0) name += '_';
+    name += c == '.' ? '_' : static_cast<char>(std::toupper(byte));
+  }
+  return name;
+}
+
+/// A variable's text as the JSON it would be in a file: 20, 2.5, true; anything else is a string.
+Json json_of(const std::string& text) {
+  Json json = Json::parse(text, nullptr, false);
+  if (json.is_number() || json.is_boolean()) return json;
+  return text;
+}
+
+}  // namespace
+
+RetryPolicy JobQueueConfig::retry_policy() const {
+  return RetryPolicy::exponential(retry_delay, max_retry_delay, retry_backoff_factor);
+}
+
+void JobQueueConfig::validate() const {
+  Faults faults;
+  check_settings(*this, [](const char* path) { return std::string(path); }, faults);
+  faults.throw_if_any();
+}
+
+JobQueueConfig JobQueueConfig::from_json(std::string_view text) {
+  Faults faults;
+  try {
+    check_json(text, "configuration", JobLimits{});
+  } catch (const InvalidArgument& e) {
+    throw ConfigError({e.what()});
+  }
+  const Json json = Json::parse(text);
+  if (!json.is_object()) throw ConfigError({"configuration: must be a JSON object"});
+
+  JobQueueConfig config;
+  check_names(json, "", faults);
+  for_each_setting(config, [&](const char* path, auto& value, const auto&) {
+    const Json* const found = find_path(json, path);
+    if (found == nullptr) return;
+    if (const auto problem = read(*found, value); !problem.empty()) faults.add(path, problem);
+  });
+  check_settings(config, [](const char* path) { return std::string(path); }, faults);
+  faults.throw_if_any();
+  return config;
+}
+
+JobQueueConfig JobQueueConfig::from_environment(JobQueueConfig base) {
+  return from_environment(std::move(base), [](const std::string& name) -> std::optional<std::string> {
+    const char* const value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): read at start
+    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+  });
+}
+
+JobQueueConfig JobQueueConfig::from_environment(JobQueueConfig base, const Lookup& get) {
+  Faults faults;
+  std::set<std::string> given;
+  for_each_setting(base, [&](const char* path, auto& value, const auto&) {
+    const auto variable = variable_of(path);
+    const auto text = get(variable);
+    if (!text || text->empty()) return;  // container tools pass a variable without a value as an empty one
+    given.insert(path);
+    if (const auto problem = read(json_of(*text), value); !problem.empty()) faults.add(variable, problem);
+  });
+  const auto name_of = [&](const char* path) { return given.contains(path) ? variable_of(path) : path; };
+  check_settings(base, name_of, faults);
+  faults.throw_if_any();
+  return base;
+}
+
+}  // namespace quern::inline v1
