@@ -1,0 +1,70 @@
+#pragma once
+
+#include <memory>
+
+#include "quern/storage/job_store.hpp"
+
+namespace quern::inline v1 {
+
+/// Jobs in this process's memory: for tests, and for work that may be lost with the process.
+///
+/// What each call promises stands in job_store.hpp.
+/// Durable  until the object is destroyed.
+/// Threads  one mutex; the observers are told while it is held.
+/// Cost     O(log n) per job and call; a claim also looks once at each lane (queue and kind) that has ready
+/// jobs
+///          of the kinds asked for, and `list` at each job that it skips for its tenant or tag.
+class MemoryStorage {
+ public:
+  /// The clock must outlive the storage.
+  explicit MemoryStorage(ClockRef clock = {});
+  MemoryStorage(const MemoryStorage&) = delete;
+  MemoryStorage& operator=(const MemoryStorage&) = delete;
+  ~MemoryStorage();
+
+  JobId reserve_ids(std::size_t count);
+  std::vector<InsertResult> insert(std::span<const NewJob> jobs);
+  std::vector<Claim> claim(const ClaimRequest& request);
+  std::vector<FinishResult> finish(std::span<const Finish> finishes);
+  PromoteResult promote(std::size_t limit);
+  std::vector<CancelResult> cancel(std::span<const JobId> ids, std::string_view who);
+  std::vector<RetryResult> retry(std::span<const JobId> ids, std::string_view who);
+  std::vector<std::optional<Job>> find(std::span<const JobId> ids);
+  JobPage list(const JobFilter& filter);
+  std::vector<JobCount> count();
+  PruneResult prune(const PruneRequest& request);
+
+  std::vector<RunCheck> progress(std::span<const ProgressUpdate> updates);
+  RunCheck save_step(const RunRef& run, const Step& step);
+  std::vector<Step> steps(JobId id);
+  std::vector<JobId> cancel_requests(NodeId node);
+
+  NodeId register_node(const NodeInfo& info);
+  RenewResult renew(NodeId node);
+  void retire(NodeId node);
+  RescueResult rescue(std::size_t limit, int crashes);
+  std::vector<NodeStatus> nodes();
+
+  void pause(std::string_view queue);
+  void resume(std::string_view queue);
+  std::vector<QueueStatus> queues();
+
+  void put_record(const Record& record);
+  std::optional<Payload> get_record(std::string_view collection, std::string_view key);
+  std::vector<Record> list_records(std::string_view collection, std::string_view after, std::size_t limit);
+  bool erase_record(std::string_view collection, std::string_view key);
+
+  void observe(StorageObserver& observer);
+  void unobserve(StorageObserver& observer);
+  std::uint64_t foreign_changes();
+  [[nodiscard]] ClockRef clock() const;
+  [[nodiscard]] std::string describe() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+static_assert(Storage<MemoryStorage>);
+
+}  // namespace quern::inline v1

@@ -1,0 +1,121 @@
+#include <fmt/format.h>
+
+#include "quern/core/error.hpp"
+#include "storage/memory/jobs.hpp"
+
+namespace quern::inline v1::memory {
+
+JobId Jobs::reserve_ids(std::size_t count) {
+  if (count < 1 || count > std::size_t{1} << 32U) {
+    throw InvalidArgument("count", fmt::format("is {}, allowed are 1 to 2^32", count));
+  }
+  if (count > max_job_id - next_id_) throw StorageError("all job ids have been reserved", false);
+  const JobId first{next_id_};
+  next_id_ += count;
+  return first;
+}
+
+std::vector<InsertResult> Jobs::insert(Call& call, std::span<const NewJob> jobs) {
+  std::set<JobId> coming;
+  check_batch(jobs, coming);
+  std::vector<InsertResult> results;
+  results.reserve(jobs.size());
+  std::map<JobId, JobId> stand_ins;
+  for (const NewJob& job : jobs) results.push_back(insert_one(call, job, stand_ins));
+  return results;
+}
+
+/// `coming`: ids that earlier batches of the same call bring; those of this one are added.
+void Jobs::check_batch(std::span<const NewJob> jobs, std::set<JobId>& coming) const {
+  std::set<JobId> here;
+  for (const NewJob& job : jobs) {
+    if (!job.id || job.id.value > max_job_id) {
+      throw InvalidArgument("id", fmt::format("is {}, allowed are 1 to {}", job.id.value, max_job_id));
+    }
+    if (!here.insert(job.id).second) {
+      throw InvalidArgument("id", fmt::format("{} stands twice in the batch", job.id.value));
+    }
+    if (!rows_.contains(job.id)) {
+      for (const JobId parent : job.parents) {
+        if (rows_.contains(parent) || coming.contains(parent)) continue;
+        throw InvalidArgument("parents", fmt::format("there is no job {}", parent.value));
+      }
+    }
+    coming.insert(job.id);
+  }
+}
+
+/// `stand_ins`: for jobs of the batch that were not added, the holder of their key.
+InsertResult Jobs::insert_one(Call& call, const NewJob& job, std::map<JobId, JobId>& stand_ins) {
+  if (rows_.contains(job.id)) return {.status = InsertStatus::repeated};
+
+  InsertResult result;
+  Row* const holder = job.unique.key.empty() ? nullptr : key_holder(job.unique.key, call.now);
+  if (holder != nullptr) {
+    result.holder = holder->job.id;
+    const JobState state = holder->job.state;
+    const bool waits = state == JobState::scheduled || state == JobState::ready;
+    if (job.unique.on_conflict == UniqueConflict::replace && (waits || state == JobState::blocked)) {
+      cancel_now(call, *holder, fmt::format("replaced by job {}", job.id.value));
+      settle(call);
+      result.status = InsertStatus::replaced;
+    } else {
+      result.status = InsertStatus::duplicate;
+      if (job.unique.on_conflict == UniqueConflict::reschedule && waits) {
+        wait_until(call, *holder, job.run_at.resolve(call.now));
+        result.status = InsertStatus::rescheduled;
+      }
+      stand_ins.emplace(job.id, holder->job.id);
+      return result;
+    }
+  }
+  add_row(call, job, stand_ins);
+  return result;
+}
+
+void Jobs::add_row(Call& call, const NewJob& job, const std::map<JobId, JobId>& stand_ins) {
+  Row fresh;
+  fresh.job = {.id = job.id,
+               .kind = job.kind,
+               .payload = job.payload,
+               .queue = job.queue,
+               .priority = job.priority,
+               .state = JobState::blocked,
+               .tenant = job.tenant,
+               .tags = job.tags,
+               .unique_key = job.unique.key,
+               .on_parent_failure = job.on_parent_failure,
+               .created_by = job.created_by,
+               .digest = job.digest,
+               .max_attempts = job.max_attempts,
+               .created_at = call.now,
+               .run_at = job.run_at.resolve(call.now),
+               .timeout = job.timeout};
+  if (job.deadline) fresh.job.deadline = job.deadline->resolve(call.now);
+  fresh.unique = job.unique;
+  std::set<JobId> named;
+  for (const JobId parent : job.parents) {
+    const auto stand_in = stand_ins.find(parent);
+    const JobId real = stand_in == stand_ins.end() ? parent : stand_in->second;
+    if (named.insert(real).second) fresh.job.parents.push_back(real);
+  }
+
+  Row& row = rows_.emplace(job.id, std::move(fresh)).first->second;
+  queues_.try_emplace(job.queue, false);
+  if (!job.unique.key.empty()) keys_.insert_or_assign(job.unique.key, job.id);
+
+  // It starts blocked by all its parents; then those that have ended already are resolved as if they ended
+  // now.
+  indexes_.add(row);
+  event(call, JobEventType::created, row);
+  if (row.job.parents.empty()) return wait_until(call, row, row.job.run_at);
+  for (const JobId parent : row.job.parents) add_edge(row, rows_.at(parent));
+  for (const JobId id : row.job.parents) {
+    const Row& parent = rows_.at(id);
+    if (row.job.state == JobState::blocked && is_terminal(parent.job.state)) resolve_edge(call, row, parent);
+  }
+  if (row.job.state == JobState::blocked) event(call, JobEventType::blocked, row);
+  settle(call);
+}
+
+}  // namespace quern::inline v1::memory

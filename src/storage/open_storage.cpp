@@ -1,0 +1,68 @@
+#include <fmt/format.h>
+
+#include <functional>
+#include <map>
+#include <mutex>
+
+#include "quern/core/error.hpp"
+#include "quern/core/limits.hpp"
+#include "quern/storage/any_storage.hpp"
+#include "quern/storage/memory_storage.hpp"
+
+namespace quern::inline v1 {
+namespace {
+
+std::unique_ptr<StoragePort> open_memory(std::string_view rest, ClockRef clock) {
+  if (!rest.empty()) throw InvalidArgument("storage", "nothing may follow \"memory:\"");
+  return std::make_unique<StorageAdapter<MemoryStorage>>(clock);
+}
+
+struct Schemes {
+  std::mutex mutex;
+  std::map<std::string, StorageOpener, std::less<>> openers{{"memory", open_memory}};
+};
+
+/// Made at the first use, since other files register theirs while static objects are initialized.
+Schemes& schemes() {
+  static Schemes all;
+  return all;
+}
+
+[[noreturn]] void refuse(std::string_view scheme, const std::string& known) {
+  const auto shown = clean_message(scheme, 32);  // what follows the colon may hold a password
+  throw InvalidArgument("storage",
+                        fmt::format("the scheme \"{}:\" is not known, linked in are {}{}", shown, known,
+                                    scheme == "sqlite" ? "; include <quern/sqlite.hpp> and link "
+                                                         "quern::sqlite"
+                                                       : ""));
+}
+
+}  // namespace
+
+AnyStorage open_storage(std::string_view address, ClockRef clock) {
+  const auto colon = address.find(':');
+  if (colon == std::string_view::npos) {
+    throw InvalidArgument("storage",
+                          "the address has no scheme; it looks like \"memory:\" or \"sqlite:jobs.db\"");
+  }
+  const auto scheme = address.substr(0, colon);
+  StorageOpener open = nullptr;
+  std::string known;
+  {
+    const std::lock_guard lock(schemes().mutex);
+    for (const auto& [name, opener] : schemes().openers) {
+      if (name == scheme) open = opener;
+      known += (known.empty() ? "" : ", ") + name + ':';
+    }
+  }
+  if (open == nullptr) refuse(scheme, known);
+  return AnyStorage(open(address.substr(colon + 1), clock));
+}
+
+bool register_storage_scheme(std::string_view scheme, StorageOpener open) {
+  const std::lock_guard lock(schemes().mutex);
+  schemes().openers.insert_or_assign(std::string(scheme), open);
+  return true;
+}
+
+}  // namespace quern::inline v1
