@@ -1,0 +1,166 @@
+#pragma once
+
+#include <concepts>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "quern/queue/queue_core.hpp"
+
+namespace quern::inline v1 {
+
+/// A storage in which a job can be added within the host's own transaction `Tx`: for SQLite a `sqlite3*`.
+template <class S, class Tx>
+concept TransactionalStore = requires(S& store, Tx tx, std::span<NewJob> jobs) {
+  // As `insert`, through the host's connection; jobs without an id get one. The jobs exist if and only if the
+  // host's transaction commits.
+  { store.insert_within(tx, jobs) } -> std::same_as<std::vector<InsertResult>>;
+};
+
+namespace detail {
+/// A StoragePort for any storage: itself where it is one, else an adapter.
+template <class S>
+class PortOf {
+ public:
+  explicit PortOf(S& storage) : adapter_(storage) {}
+  [[nodiscard]] StoragePort& port() noexcept { return adapter_; }
+
+ private:
+  StorageAdapter<S&> adapter_;
+};
+template <std::derived_from<StoragePort> S>
+class PortOf<S> {
+ public:
+  explicit PortOf(S& storage) noexcept : storage_(storage) {}
+  [[nodiscard]] StoragePort& port() noexcept { return storage_; }
+
+ private:
+  S& storage_;
+};
+template <>
+class PortOf<AnyStorage> {
+ public:
+  explicit PortOf(AnyStorage& storage) noexcept : storage_(storage) {}
+  [[nodiscard]] StoragePort& port() noexcept { return storage_.port(); }
+
+ private:
+  AnyStorage& storage_;
+};
+}  // namespace detail
+
+/// Where jobs are put, and looked after: the host's side of a storage.
+///
+/// Durable  when `enqueue` returns, the job is as durable as the storage says it is.
+/// Threads  every member may be called from any thread.
+/// Errors   InvalidArgument names the field of a job that is not allowed; StorageError when the storage
+/// fails.
+///          After a StorageError from an enqueue it is unknown whether the jobs were added.
+template <Storage S = AnyStorage>
+class JobQueue {
+ public:
+  /// The storage must outlive the queue. Throws ConfigError for a faulty configuration.
+  explicit JobQueue(S& storage, JobQueueConfig config = {})
+      : storage_(storage), port_(storage), core_(port_.port(), std::move(config)) {}
+
+  /// Adds one typed job: `queue.enqueue(SendDigest{"a/b", 17}, {.run_at = quern::When::after(10min)})`.
+  template <TypedJob T>
+  Enqueued enqueue(const T& job, JobOptions options = {}) {
+    return enqueue(make_job(job, std::move(options)));
+  }
+  /// Adds one job by its kind's name, with JSON as its payload.
+  Enqueued enqueue(std::string_view kind, Payload payload, JobOptions options = {}) {
+    return enqueue(make_job(kind, std::move(payload), {}, std::move(options)));
+  }
+  Enqueued enqueue(NewJob job) {
+    std::vector<NewJob> one;
+    one.push_back(std::move(job));
+    return core_.enqueue(std::move(one)).front();
+  }
+
+  /// Adds many, all or none, in one transaction; one answer per job, in order.
+  template <std::ranges::input_range R>
+    requires TypedJob<std::ranges::range_value_t<R>>
+  std::vector<Enqueued> enqueue_all(const R& jobs, const JobOptions& options = {}) {
+    std::vector<NewJob> made;
+    for (const auto& job : jobs) made.push_back(make_job(job, options));
+    return core_.enqueue(std::move(made));
+  }
+  std::vector<Enqueued> enqueue_all(std::vector<NewJob> jobs) { return core_.enqueue(std::move(jobs)); }
+
+  /// Adds jobs within the host's own open transaction: they exist if and only if it commits. Other threads'
+  /// and processes' processors notice them after the commit, within their poll interval.
+  template <class Tx>
+    requires TransactionalStore<S, Tx>
+  std::vector<Enqueued> enqueue_all_within(Tx transaction, std::vector<NewJob> jobs) {
+    for (NewJob& job : jobs) core_.prepare(job);
+    const auto results = storage_.insert_within(transaction, std::span<NewJob>(jobs));
+    return detail::answers(jobs, results);
+  }
+  template <class Tx, TypedJob T>
+    requires TransactionalStore<S, Tx>
+  Enqueued enqueue_within(Tx transaction, const T& job, JobOptions options = {}) {
+    std::vector<NewJob> one;
+    one.push_back(make_job(job, std::move(options)));
+    return enqueue_all_within(transaction, std::move(one)).front();
+  }
+
+  /// The job as it stands now; empty when there is none.
+  [[nodiscard]] std::optional<Job> find(JobId id) {
+    return std::move(core_.storage().find(std::span(&id, 1)).front());
+  }
+  [[nodiscard]] std::vector<std::optional<Job>> find(std::span<const JobId> ids) {
+    return core_.storage().find(ids);
+  }
+  /// A page of jobs; pass `JobPage::next` as `after` for the following one.
+  [[nodiscard]] JobPage list(const JobFilter& filter = {}) { return core_.storage().list(filter); }
+  /// How many jobs stand where; never counts rows.
+  [[nodiscard]] std::vector<JobCount> count() { return core_.storage().count(); }
+
+  /// A waiting job never starts; a running one is asked to stop, in whatever process it runs. `who` is kept.
+  CancelResult cancel(JobId id, std::string_view who = {}) {
+    return core_.storage().cancel(std::span(&id, 1), who).front();
+  }
+  std::vector<CancelResult> cancel(std::span<const JobId> ids, std::string_view who = {}) {
+    return core_.storage().cancel(ids, who);
+  }
+  /// Runs an ended job again, as a new run with all its attempts. `who` is kept.
+  RetryResult retry(JobId id, std::string_view who = {}) {
+    return core_.storage().retry(std::span(&id, 1), who).front();
+  }
+  std::vector<RetryResult> retry(std::span<const JobId> ids, std::string_view who = {}) {
+    return core_.storage().retry(ids, who);
+  }
+
+  /// After it returned, no new job of the queue starts, on any node.
+  void pause(std::string_view queue) { core_.storage().pause(queue); }
+  void resume(std::string_view queue) { core_.storage().resume(queue); }
+  [[nodiscard]] std::vector<QueueStatus> queues() { return core_.storage().queues(); }
+
+  /// Delivers every event of this storage object from now on, in order per job. See EventBus.
+  [[nodiscard]] Subscription subscribe(EventCallback callback, SubscribeOptions options = {}) {
+    return core_.events().subscribe(std::move(callback), options);
+  }
+
+  /// What jobs of a kind have in common where an enqueue says nothing. A processor sets those of its
+  /// handlers.
+  void set_defaults(std::string_view kind, const JobDefaults& defaults) {
+    core_.set_defaults(kind, defaults);
+  }
+
+  [[nodiscard]] const JobQueueConfig& config() const noexcept { return core_.config(); }
+  [[nodiscard]] S& storage() noexcept { return storage_; }
+  /// For quern's own upper floors.
+  [[nodiscard]] detail::QueueCore& core() noexcept { return core_; }
+
+ private:
+  S& storage_;
+  detail::PortOf<S> port_;
+  detail::QueueCore core_;
+};
+
+}  // namespace quern::inline v1

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "quern/core/config.hpp"
+#include "quern/queue/event_bus.hpp"
+#include "quern/queue/typed_job.hpp"
+#include "quern/storage/any_storage.hpp"
+
+namespace quern::inline v1 {
+
+/// What an enqueue answers.
+struct Enqueued {
+  JobId id{};  ///< The job: the new one, or the holder of the unique key.
+  InsertStatus status = InsertStatus::added;
+
+  /// True when a job was added by this call.
+  [[nodiscard]] bool added() const noexcept {
+    return status == InsertStatus::added || status == InsertStatus::replaced;
+  }
+  operator JobId() const noexcept { return id; }  // NOLINT(google-explicit-constructor): it is that job's id
+};
+
+namespace detail {
+
+/// What JobQueue does once its types are gone: ids, defaults, the check at the door. Thread-safe.
+class QueueCore {
+ public:
+  /// Throws ConfigError for a faulty configuration. The storage must outlive it.
+  QueueCore(StoragePort& storage, JobQueueConfig config);
+
+  [[nodiscard]] StoragePort& storage() const noexcept { return storage_; }
+  [[nodiscard]] const JobQueueConfig& config() const noexcept { return config_; }
+  [[nodiscard]] EventBus& events() noexcept { return events_; }
+
+  /// `count` consecutive ids, from a block reserved before where one is left.
+  [[nodiscard]] JobId take_ids(std::size_t count);
+
+  /// Fills in what the job leaves to defaults and checks it. Throws InvalidArgument.
+  void prepare(NewJob& job) const;
+
+  /// Prepares, numbers and inserts; one answer per job.
+  [[nodiscard]] std::vector<Enqueued> enqueue(std::vector<NewJob> jobs);
+
+  /// For jobs of `kind` that name none of their own: queue, attempts and timeout.
+  void set_defaults(std::string_view kind, const JobDefaults& defaults);
+
+ private:
+  struct KindDefaults {
+    std::string queue;
+    int max_attempts = 0;
+    Duration timeout{0};
+  };
+
+  StoragePort& storage_;
+  const JobQueueConfig config_;
+  EventBus events_;
+
+  mutable std::mutex defaults_mutex_;
+  std::map<std::string, KindDefaults, std::less<>> defaults_;
+
+  std::mutex ids_mutex_;
+  std::uint64_t next_id_ = 0;
+  std::uint64_t ids_left_ = 0;
+};
+
+/// One answer per job, from what the storage said.
+[[nodiscard]] std::vector<Enqueued> answers(std::span<const NewJob> jobs,
+                                            std::span<const InsertResult> results);
+
+}  // namespace detail
+}  // namespace quern::inline v1

@@ -1,0 +1,146 @@
+#pragma once
+
+#include <functional>
+#include <string_view>
+#include <utility>
+
+#include "quern/storage/any_storage.hpp"
+
+namespace quern::inline v1::testing {
+
+/// Stands before a storage and lets a test interfere with every call: count it, refuse it, or lose its
+/// answer.
+///
+/// before  called with the call's name before the storage is asked; what it throws, the caller gets, and the
+/// storage
+///         was not asked.
+/// after   called when the storage has done it; what it throws, the caller gets instead of the answer.
+/// Both may be empty, and are called from whatever thread makes the call. Set them before threads use the
+/// proxy.
+class StorageProxy final : public StoragePort {
+  // First, because its return type must be known to what follows.
+  template <class Ask>
+  auto call(std::string_view name, Ask&& ask) {
+    if (before) before(name);
+    auto answer = std::forward<Ask>(ask)();
+    if (after) after(name);
+    return answer;
+  }
+
+ public:
+  using Hook = std::function<void(std::string_view call)>;
+
+  /// `inner` must outlive the proxy.
+  explicit StorageProxy(StoragePort& inner) : inner_(inner) {}
+
+  Hook before;
+  Hook after;
+
+  JobId reserve_ids(std::size_t count) override {
+    return call("reserve_ids", [&] { return inner_.reserve_ids(count); });
+  }
+  std::vector<InsertResult> insert(std::span<const NewJob> jobs) override {
+    return call("insert", [&] { return inner_.insert(jobs); });
+  }
+  std::vector<Claim> claim(const ClaimRequest& request) override {
+    return call("claim", [&] { return inner_.claim(request); });
+  }
+  std::vector<FinishResult> finish(std::span<const Finish> finishes) override {
+    return call("finish", [&] { return inner_.finish(finishes); });
+  }
+  PromoteResult promote(std::size_t limit) override {
+    return call("promote", [&] { return inner_.promote(limit); });
+  }
+  std::vector<CancelResult> cancel(std::span<const JobId> ids, std::string_view who) override {
+    return call("cancel", [&] { return inner_.cancel(ids, who); });
+  }
+  std::vector<RetryResult> retry(std::span<const JobId> ids, std::string_view who) override {
+    return call("retry", [&] { return inner_.retry(ids, who); });
+  }
+  std::vector<std::optional<Job>> find(std::span<const JobId> ids) override {
+    return call("find", [&] { return inner_.find(ids); });
+  }
+  JobPage list(const JobFilter& filter) override {
+    return call("list", [&] { return inner_.list(filter); });
+  }
+  std::vector<JobCount> count() override {
+    return call("count", [&] { return inner_.count(); });
+  }
+  PruneResult prune(const PruneRequest& request) override {
+    return call("prune", [&] { return inner_.prune(request); });
+  }
+  std::vector<RunCheck> progress(std::span<const ProgressUpdate> updates) override {
+    return call("progress", [&] { return inner_.progress(updates); });
+  }
+  RunCheck save_step(const RunRef& run, const Step& step) override {
+    return call("save_step", [&] { return inner_.save_step(run, step); });
+  }
+  std::vector<Step> steps(JobId id) override {
+    return call("steps", [&] { return inner_.steps(id); });
+  }
+  std::vector<JobId> cancel_requests(NodeId node) override {
+    return call("cancel_requests", [&] { return inner_.cancel_requests(node); });
+  }
+  NodeId register_node(const NodeInfo& info) override {
+    return call("register_node", [&] { return inner_.register_node(info); });
+  }
+  RenewResult renew(NodeId node) override {
+    return call("renew", [&] { return inner_.renew(node); });
+  }
+  void retire(NodeId node) override {
+    call("retire", [&] {
+      inner_.retire(node);
+      return 0;
+    });
+  }
+  RescueResult rescue(std::size_t limit, int crashes) override {
+    return call("rescue", [&] { return inner_.rescue(limit, crashes); });
+  }
+  std::vector<NodeStatus> nodes() override {
+    return call("nodes", [&] { return inner_.nodes(); });
+  }
+  void pause(std::string_view queue) override {
+    call("pause", [&] {
+      inner_.pause(queue);
+      return 0;
+    });
+  }
+  void resume(std::string_view queue) override {
+    call("resume", [&] {
+      inner_.resume(queue);
+      return 0;
+    });
+  }
+  std::vector<QueueStatus> queues() override {
+    return call("queues", [&] { return inner_.queues(); });
+  }
+  void put_record(const Record& record) override {
+    call("put_record", [&] {
+      inner_.put_record(record);
+      return 0;
+    });
+  }
+  std::optional<Payload> get_record(std::string_view collection, std::string_view key) override {
+    return call("get_record", [&] { return inner_.get_record(collection, key); });
+  }
+  std::vector<Record> list_records(std::string_view collection, std::string_view after_key,
+                                   std::size_t limit) override {
+    return call("list_records", [&] { return inner_.list_records(collection, after_key, limit); });
+  }
+  bool erase_record(std::string_view collection, std::string_view key) override {
+    return call("erase_record", [&] { return inner_.erase_record(collection, key); });
+  }
+
+  void observe(StorageObserver& observer) override { inner_.observe(observer); }
+  void unobserve(StorageObserver& observer) override { inner_.unobserve(observer); }
+  std::uint64_t foreign_changes() override {
+    return call("foreign_changes", [&] { return inner_.foreign_changes(); });
+  }
+  [[nodiscard]] ClockRef clock() const override { return inner_.clock(); }
+  [[nodiscard]] std::string describe() const override { return inner_.describe(); }
+
+ private:
+  StoragePort& inner_;
+};
+
+}  // namespace quern::inline v1::testing

@@ -1,0 +1,196 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "quern/core/log.hpp"
+#include "quern/core/random.hpp"
+#include "quern/queue/queue_core.hpp"
+#include "quern/work/detail/run_state.hpp"
+#include "quern/work/executor.hpp"
+#include "quern/work/handler_registry.hpp"
+#include "quern/work/node_lease.hpp"
+#include "quern/work/runner.hpp"
+
+namespace quern::inline v1 {
+
+/// A queue that a processor serves.
+struct QueueSlots {
+  std::string name{};
+  int concurrency = 0;  ///< At most so many of its jobs at once here. 0: no limit but the processor's slots.
+};
+
+struct ProcessorOptions {
+  std::string name{};                ///< For people. Empty: host and process id.
+  int max_concurrent_jobs = 0;       ///< Slots. 0: as the configuration says (50).
+  std::vector<QueueSlots> queues{};  ///< Which queues to serve. Empty: all.
+  Duration lease = std::chrono::seconds(
+      30);  ///< Dead after so long without a renewal. Shorter: quicker rescue, more writes.
+  Duration poll_interval = std::chrono::seconds(1);  ///< How long a lost wake-up can delay a job.
+  Duration watch_interval =
+      std::chrono::milliseconds(50);  ///< How soon another process's enqueue is noticed.
+  Duration stop_grace =
+      std::chrono::seconds(10);  ///< How long a handler may go on after it was asked to stop.
+  Duration progress_interval = std::chrono::milliseconds(200);  ///< How often progress is written.
+  int crash_limit = 3;     ///< A job that was running at so many deaths of a process is quarantined.
+  std::uint64_t seed = 0;  ///< For jitter. 0: from the operating system.
+  Logger log{};            ///< Where trouble is reported that no caller can be told.
+};
+
+struct StopOptions {
+  Duration wait = std::chrono::seconds(30);  ///< How long running jobs may go on undisturbed.
+  Duration grace = std::chrono::seconds(
+      5);  ///< Then they are asked to stop, and get so long; what is left is handed back.
+};
+
+namespace detail {
+
+/// An executor behind virtual functions.
+class ExecutorPort {
+ public:
+  ExecutorPort() = default;
+  ExecutorPort(const ExecutorPort&) = delete;
+  ExecutorPort& operator=(const ExecutorPort&) = delete;
+  virtual ~ExecutorPort() = default;
+  virtual void post(TaskToken token, std::function<void()> task) = 0;
+  virtual void abandon(TaskToken token) = 0;
+};
+
+/// The engine: claims jobs for free slots, runs them, records how they ended. All of Processor but its types.
+///
+/// Data flow   claim -> RunState -> executor -> inbox -> pending finishes -> storage, one batch of each per
+/// tick. Threads     `tick` under a lock of its own, from whoever drives; handlers' threads only put results
+/// into the inbox. Failure     a storage that fails is asked again after a growing, jittered wait; finished
+/// runs wait in memory
+///             (at most as many as there are slots) and are recorded when it is back.
+class ProcessorCore final : private StorageObserver, private RunPort {
+ public:
+  ProcessorCore(QueueCore& queue, HandlerRegistry handlers, ProcessorOptions options, ExecutorPort& executor);
+  ~ProcessorCore() override;
+
+  NextTick tick(TimePoint now) noexcept;
+
+  /// Begins to stop; harmless when it has begun. Never waits.
+  void request_stop(StopOptions options) noexcept;
+  [[nodiscard]] bool stopped() const noexcept {
+    return phase_.load(std::memory_order_acquire) == Phase::stopped;
+  }
+  [[nodiscard]] bool idle() const noexcept { return idle_.load(std::memory_order_acquire); }
+  [[nodiscard]] std::size_t running() const noexcept {
+    return running_count_.load(std::memory_order_acquire);
+  }
+  [[nodiscard]] NodeLease& lease() noexcept { return lease_; }
+  /// Returns once `stopped()`; somebody else must drive `tick`.
+  void wait_stopped();
+  /// Rings when there is something to do before the next tick is due.
+  [[nodiscard]] const std::shared_ptr<Waker>& waker() const noexcept { return waker_; }
+  /// Rings when there is a lease to keep.
+  [[nodiscard]] const std::shared_ptr<Waker>& lease_waker() const noexcept { return lease_waker_; }
+  [[nodiscard]] ClockRef clock() const { return storage_.clock(); }
+  /// While true, `tick` leaves the lease to a thread of its own.
+  void lease_has_thread(bool has) noexcept { lease_threaded_ = has; }
+  /// True on a thread that runs one of this engine's handlers.
+  [[nodiscard]] bool on_handler_thread() const noexcept;
+
+ private:
+  enum class Phase : std::uint8_t { working, draining, stopping, leaving, stopped };
+  struct Shared;
+  struct Running {
+    std::shared_ptr<RunState> state;
+    const HandlerRegistry::Entry* entry = nullptr;
+  };
+
+  // StorageObserver
+  void on_work() noexcept override;
+  void on_cancel(std::span<const JobId> running) noexcept override;
+  // RunPort
+  RunCheck save_step(const RunRef& run, const Step& step) override;
+  std::vector<Step> steps(JobId id) override;
+  void number(NewJob& job) override;
+  [[nodiscard]] const JobLimits& limits() const override;
+
+  void collect_results();
+  void handle_lost_node();
+  void ring_alarms(SteadyTime steady);
+  void use_storage(TimePoint now, SteadyTime steady);
+  void advance_stop(SteadyTime steady);
+  void flush_progress(SteadyTime steady);
+  void claim_jobs();
+  void flush_finishes();
+  void flush_one_by_one(std::size_t count);
+  void look_for_cancels(SteadyTime steady);
+  void look_for_changes(SteadyTime steady);
+  void promote(TimePoint now);
+  void maintain(SteadyTime steady);
+  void start(Claim claim);
+  [[nodiscard]] Finish to_finish(const Running& run, JobResult result);
+  [[nodiscard]] Finish given_up_finish(const RunState& state) const;
+  void end_run(TaskToken token);
+  void give_up(TaskToken token, std::optional<Finish> finish);
+  void set_alarm(TaskToken token, RunState& state, SteadyTime at);
+  void ask_to_stop(TaskToken token, RunState& state, StopReason reason, SteadyTime steady);
+  void enter(Phase phase, SteadyTime steady);
+  [[nodiscard]] std::size_t free_slots() const noexcept;
+  [[nodiscard]] NextTick next_tick(TimePoint now, SteadyTime steady) const;
+  void storage_failed(const std::exception& error, SteadyTime steady);
+
+  QueueCore& queue_;
+  StoragePort& storage_;
+  const ProcessorOptions options_;
+  ExecutorPort& executor_;
+  const std::shared_ptr<Waker> waker_;
+  const std::shared_ptr<Waker> lease_waker_;
+  const std::shared_ptr<Shared> shared_;
+  NodeLease lease_;
+  const RetryPolicy default_retry_;
+  Random random_;
+
+  std::mutex tick_mutex_;
+  std::atomic<Phase> phase_{Phase::working};
+  std::atomic<bool> lease_threaded_{false};
+  std::atomic<bool> idle_{false};
+  std::atomic<std::size_t> running_count_{0};
+
+  std::unordered_map<TaskToken, Running> running_;
+  std::map<JobId, TaskToken> tokens_;
+  std::multimap<SteadyTime, TaskToken> alarms_;
+  std::map<std::string, int, std::less<>> running_of_kind_;
+  std::map<std::string, int, std::less<>> running_of_queue_;
+  std::vector<Finish> finishes_;
+  std::vector<ProgressUpdate> reports_;
+  TaskToken next_token_ = 0;
+
+  bool want_claim_ = true;
+  bool want_promote_ = true;
+  bool cancels_suspected_ = true;
+  bool more_upkeep_ = false;
+  TimePoint next_due_ = TimePoint::max();
+  SteadyTime poll_at_{0};
+  SteadyTime watch_at_{0};
+  SteadyTime rescue_at_{0};
+  SteadyTime prune_at_{0};
+  int prune_turn_ = 0;
+  SteadyTime progress_at_{0};
+  std::uint64_t foreign_seen_ = 0;
+
+  int storage_failures_ = 0;
+  SteadyTime storage_retry_at_{0};
+
+  std::mutex stop_mutex_;
+  std::condition_variable stopped_;
+  std::optional<StopOptions> stop_wish_;
+  SteadyTime drain_until_{0};
+  SteadyTime grace_until_{0};
+  SteadyTime leave_until_{0};
+};
+
+}  // namespace detail
+}  // namespace quern::inline v1

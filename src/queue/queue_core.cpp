@@ -1,0 +1,102 @@
+#include "quern/queue/queue_core.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+
+namespace quern::inline v1::detail {
+namespace {
+
+/// Ids reserved at a time for jobs that come one by one: rare enough to cost nothing, and few enough to be
+/// lost without regret when the process ends.
+constexpr std::uint64_t id_block = 1024;
+
+/// A payload that is its own unique key stands in an index, so it must be short.
+constexpr std::size_t max_key_payload = 2048;
+
+std::string key_by_arguments(const NewJob& job) {
+  if (job.payload.text().size() > max_key_payload)
+    throw InvalidArgument("unique.by_arguments",
+                          fmt::format("the payload is {} bytes long, and at most {} can serve as a key; "
+                                      "set unique.key to what makes the job unique",
+                                      job.payload.text().size(), max_key_payload));
+  return fmt::format("{}:{}", job.kind, job.payload.text());
+}
+
+}  // namespace
+
+QueueCore::QueueCore(StoragePort& storage, JobQueueConfig config)
+    : storage_(storage), config_((config.validate(), std::move(config))), events_(storage) {}
+
+JobId QueueCore::take_ids(std::size_t count) {
+  assert(count > 0);
+  const std::lock_guard lock(ids_mutex_);
+  if (ids_left_ < count) {
+    const std::uint64_t block = std::max<std::uint64_t>(count, id_block);
+    next_id_ = storage_.reserve_ids(block).value;
+    ids_left_ = block;
+  }
+  const JobId first{next_id_};
+  next_id_ += count;
+  ids_left_ -= count;
+  return first;
+}
+
+void QueueCore::prepare(NewJob& job) const {
+  {
+    const std::lock_guard lock(defaults_mutex_);
+    if (const auto known = defaults_.find(job.kind); known != defaults_.end()) {
+      if (job.queue.empty()) job.queue = known->second.queue;
+      if (job.max_attempts == 0) job.max_attempts = known->second.max_attempts;
+      if (job.timeout == Duration::zero()) job.timeout = known->second.timeout;
+    }
+  }
+  if (job.queue.empty()) job.queue = "default";
+  check(job, config_.limits);
+  if (job.unique.by_arguments) {
+    if (!job.unique.key.empty())
+      throw InvalidArgument("unique", "has both a key and by_arguments; give one of them");
+    job.unique.key = key_by_arguments(job);
+  }
+}
+
+std::vector<Enqueued> QueueCore::enqueue(std::vector<NewJob> jobs) {
+  if (jobs.empty()) return {};
+  if (jobs.size() > config_.limits.batch)
+    throw InvalidArgument("jobs", fmt::format("{} jobs in one call; at most {} are allowed", jobs.size(),
+                                              config_.limits.batch));
+  for (NewJob& job : jobs) prepare(job);
+  // A batch gets consecutive ids, so that jobs of one lane form one range in the storage.
+  const auto unnumbered =
+      static_cast<std::size_t>(std::ranges::count_if(jobs, [](const NewJob& job) { return !job.id; }));
+  if (unnumbered > 0) {
+    JobId next = take_ids(unnumbered);
+    for (NewJob& job : jobs) {
+      if (job.id) continue;
+      job.id = next;
+      ++next.value;
+    }
+  }
+  return answers(jobs, storage_.insert(jobs));
+}
+
+void QueueCore::set_defaults(std::string_view kind, const JobDefaults& defaults) {
+  const std::lock_guard lock(defaults_mutex_);
+  defaults_.insert_or_assign(
+      std::string(kind), KindDefaults{std::string(defaults.queue), defaults.max_attempts, defaults.timeout});
+}
+
+std::vector<Enqueued> answers(std::span<const NewJob> jobs, std::span<const InsertResult> results) {
+  assert(jobs.size() == results.size());
+  std::vector<Enqueued> out;
+  out.reserve(jobs.size());
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    const bool holder =
+        results[i].status == InsertStatus::duplicate || results[i].status == InsertStatus::rescheduled;
+    out.push_back({holder ? results[i].holder : jobs[i].id, results[i].status});
+  }
+  return out;
+}
+
+}  // namespace quern::inline v1::detail

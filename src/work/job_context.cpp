@@ -1,0 +1,85 @@
+#include "quern/work/job_context.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "quern/work/detail/run_state.hpp"
+
+namespace quern::inline v1 {
+
+namespace detail {
+
+void RunState::report(int percent, std::string_view message) {
+  const std::lock_guard lock(progress_mutex_);
+  reported_percent_ = std::max(reported_percent_, std::clamp(percent, 0, 100));
+  report_ = Progress{reported_percent_, clean_message(message, 1024)};
+}
+
+std::optional<Progress> RunState::fetch_report() {
+  const std::lock_guard lock(progress_mutex_);
+  return std::exchange(report_, std::nullopt);
+}
+
+std::optional<Payload> RunState::find_step(std::string_view name) {
+  // A first attempt can have steps too: a snooze and a hand-back give their attempt back.
+  if (!steps_)
+    steps_ = claim_.ref.epoch > 1 ? with_port([&](RunPort& port) { return port.steps(claim_.ref.id); })
+                                  : std::vector<Step>{};
+  const auto found = std::ranges::find(*steps_, name, &Step::name);
+  if (found == steps_->end()) return std::nullopt;
+  return found->value;
+}
+
+void RunState::begin_step(std::string_view name) {
+  if (!step_names_.emplace(name).second)
+    throw InvalidArgument(
+        "step", fmt::format("the name \"{}\" is used twice in one run; each step needs its own", name));
+}
+
+void RunState::save_step(std::string_view name, Payload value) {
+  Step step{std::string(name), std::move(value)};
+  const RunCheck check = with_port([&](RunPort& port) {
+    check_text(step.name, "step", port.limits().text_bytes);
+    check_json(step.value.text(), "step." + step.name, port.limits());
+    return port.save_step(claim_.ref, step);
+  });
+  if (check == RunCheck::lost)
+    throw RunLost(fmt::format("job {} is no longer run by this worker; step \"{}\" was not kept",
+                              to_string(claim_.ref.id), name));
+  steps_->push_back(std::move(step));
+}
+
+JobId RunState::then(NewJob job) {
+  if (job.created_by.empty()) job.created_by = "job:" + to_string(claim_.ref.id);
+  if (job.tenant.empty()) job.tenant = claim_.tenant;
+  if (job.digest.empty()) job.digest = claim_.digest;
+  with_port([&](RunPort& port) { port.number(job); });
+  jobs_.push_back(std::move(job));
+  return jobs_.back().id;
+}
+
+void RunState::then(Record record) {
+  with_port([&](RunPort& port) {
+    check_text(record.collection, "record.collection", port.limits().text_bytes);
+    check_text(record.key, "record.key", port.limits().key_bytes);
+    check_json(record.value.text(), "record.value", port.limits());
+  });
+  records_.push_back(std::move(record));
+}
+
+}  // namespace detail
+
+const Claim& JobContext::job() const noexcept { return state_->claim(); }
+std::stop_token JobContext::stop_token() const noexcept { return state_->stop_token(); }
+StopReason JobContext::stop_reason() const noexcept { return state_->stop_reason(); }
+void JobContext::progress(int percent, std::string_view message) { state_->report(percent, message); }
+JobId JobContext::then(NewJob job) { return state_->then(std::move(job)); }
+void JobContext::then(Record record) { state_->then(std::move(record)); }
+std::optional<Payload> JobContext::find_step(std::string_view name) { return state_->find_step(name); }
+void JobContext::begin_step(std::string_view name) { state_->begin_step(name); }
+void JobContext::save_step(std::string_view name, Payload value) {
+  state_->save_step(name, std::move(value));
+}
+
+}  // namespace quern::inline v1

@@ -1,0 +1,462 @@
+#include "quern/work/detail/processor_core.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cassert>
+#include <utility>
+
+#include "processor_shared.hpp"
+
+namespace quern::inline v1::detail {
+namespace {
+
+/// Finishes, claims and promotions in one transaction.
+constexpr std::size_t batch = 1000;
+/// The engine whose handler runs on this thread.
+thread_local const void* engine_of_this_thread = nullptr;
+
+ProcessorOptions checked(ProcessorOptions options, const JobQueueConfig& config) {
+  const auto at_least = [](const char* field, Duration value, Duration least) {
+    if (value < least)
+      throw InvalidArgument(field,
+                            fmt::format("is {}; allowed is {} or more", to_text(value), to_text(least)));
+  };
+  constexpr auto ms = Duration(std::chrono::milliseconds(1));
+  at_least("poll_interval", options.poll_interval, ms);
+  at_least("watch_interval", options.watch_interval, ms);
+  at_least("progress_interval", options.progress_interval, ms);
+  at_least("stop_grace", options.stop_grace, Duration::zero());
+  if (options.max_concurrent_jobs == 0) options.max_concurrent_jobs = config.max_concurrent_jobs;
+  if (options.max_concurrent_jobs < 1 || options.max_concurrent_jobs > 100'000)
+    throw InvalidArgument("max_concurrent_jobs",
+                          fmt::format("is {}; allowed is 1 to 100000", options.max_concurrent_jobs));
+  if (options.crash_limit < 1)
+    throw InvalidArgument("crash_limit", fmt::format("is {}; allowed is 1 or more", options.crash_limit));
+  for (std::size_t i = 0; i < options.queues.size(); ++i) {
+    check_text(options.queues[i].name, fmt::format("queues[{}].name", i), config.limits.name_bytes);
+    if (options.queues[i].concurrency < 0)
+      throw InvalidArgument(fmt::format("queues[{}].concurrency", i),
+                            "is negative; allowed is 0 (no limit) or more");
+  }
+  if (options.seed == 0) options.seed = Random::entropy();
+  return options;
+}
+
+NodeInfo node_info(const ProcessorOptions& options) {
+  std::array<char, 256> host{};
+  if (::gethostname(host.data(), host.size() - 1) != 0) host = {"unknown"};
+  const auto process = static_cast<std::int64_t>(::getpid());
+  return {options.name.empty() ? fmt::format("{}:{}", host.data(), process) : options.name, host.data(),
+          process, options.lease};
+}
+
+}  // namespace
+
+ProcessorCore::ProcessorCore(QueueCore& queue, HandlerRegistry handlers, ProcessorOptions options,
+                             ExecutorPort& executor)
+    : queue_(queue),
+      storage_(queue.storage()),
+      options_(checked(std::move(options), queue.config())),
+      executor_(executor),
+      waker_(std::make_shared<Waker>()),
+      lease_waker_(std::make_shared<Waker>()),
+      shared_(std::make_shared<Shared>(std::move(handlers), queue.config().limits, waker_)),
+      lease_(storage_, node_info(options_), options_.log),
+      default_retry_(queue.config().retry_policy()),
+      random_(options_.seed) {
+  for (const auto& [kind, entry] : shared_->handlers.entries())
+    queue_.set_defaults(kind, {.queue = entry.options.queue,
+                               .priority = {},
+                               .max_attempts = entry.options.max_attempts,
+                               .timeout = entry.options.timeout});
+  const SteadyTime steady = storage_.clock().steady();
+  prune_at_ = steady + queue_.config().cleanup_interval;
+  storage_.observe(*this);
+}
+
+ProcessorCore::~ProcessorCore() {
+  storage_.unobserve(*this);
+  // Handlers that still run keep their RunState, and must not find their way back here.
+  for (auto& [token, run] : running_) {
+    run.state->request_stop(StopReason::lost);
+    run.state->cut();
+    executor_.abandon(token);
+  }
+}
+
+bool ProcessorCore::on_handler_thread() const noexcept { return engine_of_this_thread == this; }
+
+void ProcessorCore::on_work() noexcept {
+  if (!shared_->work.exchange(true, std::memory_order_acq_rel)) waker_->wake();
+}
+
+void ProcessorCore::on_cancel(std::span<const JobId> /*running*/) noexcept {
+  // Which of our runs are meant is read from the storage, as for cancels by other processes.
+  shared_->cancel.store(true, std::memory_order_release);
+  waker_->wake();
+}
+
+RunCheck ProcessorCore::save_step(const RunRef& run, const Step& step) {
+  return storage_.save_step(run, step);
+}
+std::vector<Step> ProcessorCore::steps(JobId id) { return storage_.steps(id); }
+void ProcessorCore::number(NewJob& job) {
+  queue_.prepare(job);
+  if (!job.id) job.id = queue_.take_ids(1);
+}
+const JobLimits& ProcessorCore::limits() const { return queue_.config().limits; }
+
+NextTick ProcessorCore::tick(TimePoint now) noexcept {
+  const std::lock_guard lock(tick_mutex_);
+  if (stopped()) return {};
+  const SteadyTime steady = storage_.clock().steady();
+  try {
+    if (!lease_threaded_) lease_.tick(now);
+    collect_results();
+    ring_alarms(steady);
+    advance_stop(steady);
+    if (steady >= storage_retry_at_) use_storage(now, steady);
+  } catch (const std::exception& e) {
+    storage_failed(e, steady);
+  }
+  if (phase_ == Phase::leaving && steady >= leave_until_) {
+    log_to(options_.log, LogLevel::error,
+           fmt::format(
+               "stopped while the storage does not answer; {} finished jobs will be rescued and run again",
+               finishes_.size()));
+    finishes_.clear();
+    enter(Phase::stopped, steady);
+  }
+  running_count_.store(running_.size(), std::memory_order_release);
+  idle_.store(running_.empty() && finishes_.empty() && !want_claim_ && !want_promote_ && !more_upkeep_ &&
+                  storage_failures_ == 0 && !shared_->anything_new(),
+              std::memory_order_release);
+  return stopped() ? NextTick{} : next_tick(now, steady);
+}
+
+void ProcessorCore::use_storage(TimePoint now, SteadyTime steady) {
+  if (lease_.lost()) handle_lost_node();
+  if (!lease_.node() && phase_ != Phase::leaving) {
+    lease_.join();
+    lease_waker_->wake();
+  }
+  flush_progress(steady);
+  flush_finishes();
+  if (phase_ == Phase::leaving) {
+    lease_.leave();
+    enter(Phase::stopped, steady);
+    return;
+  }
+  look_for_changes(steady);
+  look_for_cancels(steady);
+  if (phase_ == Phase::working) {
+    promote(now);
+    maintain(steady);
+    claim_jobs();
+  }
+  storage_failures_ = 0;
+}
+
+void ProcessorCore::storage_failed(const std::exception& error, SteadyTime steady) {
+  ++storage_failures_;
+  const auto wait =
+      RetryPolicy::exponential(std::chrono::milliseconds(100), std::chrono::seconds(10), 2.0, Jitter::equal)
+          .delay(storage_failures_, random_.next());
+  storage_retry_at_ = steady + wait;
+  // Said at once, and then ever more seldom: 1, 2, 4, 8, ... failures in a row.
+  if (std::has_single_bit(static_cast<unsigned>(storage_failures_)))
+    log_to(options_.log, LogLevel::error,
+           fmt::format("the storage failed ({} in a row), asking again in {}: {}", storage_failures_,
+                       to_text(wait), error.what()));
+}
+
+void ProcessorCore::handle_lost_node() {
+  for (auto& [token, run] : running_) {
+    run.state->request_stop(StopReason::lost);
+    run.state->give_up();
+    executor_.abandon(token);
+  }
+  running_.clear();
+  tokens_.clear();
+  alarms_.clear();
+  running_of_kind_.clear();
+  running_of_queue_.clear();
+  finishes_.clear();  // of the old incarnation: the storage would call each of them lost
+  reports_.clear();
+  want_claim_ = true;
+  lease_.join();
+  lease_waker_->wake();
+}
+
+void ProcessorCore::collect_results() {
+  for (Shared::Done& done : shared_->take_done()) {
+    const auto found = running_.find(done.token);
+    if (found == running_.end()) continue;  // given up before: its result is dropped
+    Finish finish = to_finish(found->second, std::move(done.result));
+    if (auto report = found->second.state->fetch_report())
+      reports_.push_back({finish.ref, std::move(*report)});
+    end_run(done.token);
+    finishes_.push_back(std::move(finish));
+  }
+  if (shared_->work.exchange(false, std::memory_order_acq_rel)) want_claim_ = want_promote_ = true;
+  if (shared_->cancel.exchange(false, std::memory_order_acq_rel)) cancels_suspected_ = true;
+}
+
+Finish ProcessorCore::to_finish(const Running& run, JobResult result) {
+  const Claim& claim = run.state->claim();
+  const StopReason stopped_for = run.state->stop_reason();
+  Finish finish;
+  finish.ref = claim.ref;
+  finish.outcome = result.outcome();
+  finish.message = result.message();
+  finish.result = result.result();
+  finish.dead_reason = result.dead_reason();
+  const bool ended_badly = finish.outcome == Outcome::failed || finish.outcome == Outcome::cancelled;
+  if (ended_badly && stopped_for == StopReason::shutdown) {
+    finish.outcome = Outcome::released;
+  } else if (ended_badly && stopped_for == StopReason::timeout) {
+    finish.outcome = Outcome::failed;
+    finish.fault = AttemptFault::timeout;
+    finish.message = fmt::format("timed out after {}{}{}", to_text(run.state->timeout),
+                                 finish.message.empty() ? "" : ": ", finish.message);
+  }
+  if (finish.outcome == Outcome::completed) {
+    finish.jobs = run.state->take_jobs();
+    finish.records = run.state->take_records();
+  } else if (finish.outcome == Outcome::failed) {
+    const RetryPolicy& policy = run.entry->options.retry ? *run.entry->options.retry : default_retry_;
+    finish.again =
+        result.again() ? *result.again() : When::after(policy.delay(claim.attempt, random_.next()));
+  } else if (finish.outcome == Outcome::snoozed) {
+    finish.again = result.again().value_or(When::after(RetryPolicy::minimum));
+  }
+  return finish;
+}
+
+void ProcessorCore::end_run(TaskToken token) {
+  const auto found = running_.find(token);
+  assert(found != running_.end());
+  const RunState& state = *found->second.state;
+  const auto [first, last] = alarms_.equal_range(state.alarm);
+  for (auto alarm = first; alarm != last; ++alarm)
+    if (alarm->second == token) {
+      alarms_.erase(alarm);
+      break;
+    }
+  const auto less_one = [](auto& counts, const std::string& name) {
+    const auto count = counts.find(name);
+    if (--count->second == 0) counts.erase(count);
+  };
+  less_one(running_of_kind_, state.claim().kind);
+  less_one(running_of_queue_, state.claim().queue);
+  tokens_.erase(state.claim().ref.id);
+  running_.erase(found);
+  want_claim_ = true;
+}
+
+void ProcessorCore::flush_progress(SteadyTime steady) {
+  if (steady >= progress_at_) {
+    progress_at_ = steady + options_.progress_interval;
+    for (auto& [token, run] : running_)
+      if (auto report = run.state->fetch_report())
+        reports_.push_back({run.state->claim().ref, std::move(*report)});
+  }
+  if (reports_.empty()) return;
+  const std::vector<RunCheck> checks = storage_.progress(reports_);
+  // A run that is lost is told so at its next step; its handler may well be waiting for something else now.
+  for (std::size_t i = 0; i < checks.size(); ++i) {
+    if (checks[i] == RunCheck::held) continue;
+    const auto token = tokens_.find(reports_[i].ref.id);
+    if (token == tokens_.end()) continue;
+    RunState& state = *running_.at(token->second).state;
+    if (state.claim().ref == reports_[i].ref) ask_to_stop(token->second, state, StopReason::lost, steady);
+  }
+  reports_.clear();
+}
+
+void ProcessorCore::flush_finishes() {
+  while (!finishes_.empty()) {
+    const std::size_t count = std::min(finishes_.size(), batch);
+    const std::span<const Finish> some(finishes_.data(), count);
+    try {
+      storage_.finish(some);  // what is lost the storage reports as an event
+    } catch (const InvalidArgument&) {
+      flush_one_by_one(count);
+      continue;
+    }
+    finishes_.erase(finishes_.begin(), finishes_.begin() + static_cast<std::ptrdiff_t>(count));
+  }
+}
+
+void ProcessorCore::flush_one_by_one(std::size_t count) {
+  // One of them asks for something impossible, such as a follow-up whose parent is not there: that run has
+  // failed.
+  for (; count > 0; --count) {
+    Finish& finish = finishes_.front();
+    try {
+      storage_.finish(std::span(&finish, 1));
+    } catch (const InvalidArgument& e) {
+      finish.outcome = Outcome::failed;
+      finish.message = fmt::format("its follow-ups were refused: {}", e.what());
+      finish.result.reset();
+      finish.jobs.clear();
+      finish.records.clear();
+      finish.again = When::after(default_retry_.delay(1, random_.next()));
+      storage_.finish(std::span(&finish, 1));
+    }
+    finishes_.erase(finishes_.begin());
+  }
+}
+
+void ProcessorCore::look_for_changes(SteadyTime steady) {
+  if (steady >= watch_at_) {
+    watch_at_ = steady + options_.watch_interval;
+    if (const std::uint64_t seen = storage_.foreign_changes(); seen != foreign_seen_) {
+      foreign_seen_ = seen;
+      want_claim_ = want_promote_ = cancels_suspected_ = true;
+    }
+  }
+  if (steady >= poll_at_) {
+    poll_at_ = steady + options_.poll_interval;
+    want_claim_ = want_promote_ = cancels_suspected_ = true;
+  }
+}
+
+void ProcessorCore::look_for_cancels(SteadyTime steady) {
+  if (!std::exchange(cancels_suspected_, false) || running_.empty()) return;
+  for (const JobId id : storage_.cancel_requests(lease_.node()))
+    if (const auto token = tokens_.find(id); token != tokens_.end())
+      ask_to_stop(token->second, *running_.at(token->second).state, StopReason::cancel, steady);
+}
+
+void ProcessorCore::promote(TimePoint now) {
+  if (!want_promote_ && now < next_due_) return;
+  const PromoteResult result = storage_.promote(batch);
+  next_due_ = result.next;
+  want_promote_ = result.more;
+  if (result.promoted > 0) want_claim_ = true;
+}
+
+void ProcessorCore::maintain(SteadyTime steady) {
+  more_upkeep_ = false;
+  if (steady >= rescue_at_) {
+    const RescueResult result = storage_.rescue(batch, options_.crash_limit);
+    if (!result.more) rescue_at_ = steady + options_.lease / 2;
+    if (result.rescued > 0) want_claim_ = true;
+    more_upkeep_ = result.more;
+  }
+  if (steady < prune_at_) return;
+  const Retention& keep = queue_.config().retention;
+  const std::array<PruneRequest, 3> turns{{{JobState::completed, keep.completed, batch},
+                                           {JobState::cancelled, keep.cancelled, batch},
+                                           {JobState::dead, keep.dead, batch}}};
+  const PruneResult result = storage_.prune(turns.at(static_cast<std::size_t>(prune_turn_)));
+  if (!result.more) prune_turn_ = (prune_turn_ + 1) % 3;
+  if (!result.more && prune_turn_ == 0)
+    prune_at_ = steady + queue_.config().cleanup_interval;
+  else
+    more_upkeep_ = true;
+}
+
+std::size_t ProcessorCore::free_slots() const noexcept {
+  return static_cast<std::size_t>(options_.max_concurrent_jobs) - running_.size();
+}
+
+void ProcessorCore::claim_jobs() {
+  if (!want_claim_ || free_slots() == 0) return;
+  ClaimRequest request;
+  request.node = lease_.node();
+  request.limit = std::min(free_slots(), batch);
+  const auto room = [&](const auto& counts, const std::string& name, int concurrency) {
+    if (concurrency == 0) return request.limit;
+    const auto count = counts.find(name);
+    const int running = count == counts.end() ? 0 : count->second;
+    return std::min(request.limit, static_cast<std::size_t>(std::max(0, concurrency - running)));
+  };
+  const int default_attempts = queue_.config().default_max_retries + 1;
+  for (const auto& [kind, entry] : shared_->handlers.entries()) {
+    const std::size_t limit = room(running_of_kind_, kind, entry.options.concurrency);
+    if (limit > 0)
+      request.kinds.push_back(
+          {kind, limit, entry.options.max_attempts > 0 ? entry.options.max_attempts : default_attempts});
+  }
+  if (!options_.queues.empty()) {
+    request.queues.emplace();
+    for (const QueueSlots& queue : options_.queues)
+      if (const std::size_t limit = room(running_of_queue_, queue.name, queue.concurrency); limit > 0)
+        request.queues->push_back({queue.name, limit});
+  }
+  if (request.kinds.empty() || (request.queues && request.queues->empty())) {
+    want_claim_ = false;  // until a run ends
+    return;
+  }
+  std::vector<Claim> claims = storage_.claim(request);
+  want_claim_ = claims.size() == request.limit;
+  for (Claim& claim : claims) start(std::move(claim));
+}
+
+void ProcessorCore::start(Claim claim) {
+  const HandlerRegistry::Entry* entry = shared_->handlers.find(claim.kind);
+  assert(entry != nullptr);  // no other kind was asked for
+  const TaskToken token = ++next_token_;
+  auto state = std::make_shared<RunState>(std::move(claim), static_cast<RunPort&>(*this));
+  const Claim& job = state->claim();
+  state->timeout = job.timeout != Duration::zero()              ? job.timeout
+                   : entry->options.timeout != Duration::zero() ? entry->options.timeout
+                                                                : queue_.config().job_timeout;
+  ++running_of_kind_[job.kind];
+  ++running_of_queue_[job.queue];
+  tokens_[job.ref.id] = token;
+  running_.emplace(token, Running{state, entry});
+  set_alarm(token, *state, storage_.clock().steady() + state->timeout);
+  try {
+    executor_.post(token, [shared = shared_, state, entry, token, engine = this] {
+      engine_of_this_thread = engine;
+      shared->run(token, *entry, state);
+      engine_of_this_thread = nullptr;
+    });
+  } catch (const std::exception& e) {
+    log_to(
+        options_.log, LogLevel::error,
+        fmt::format("job {} could not be started and is handed back: {}", to_string(job.ref.id), e.what()));
+    Finish finish;
+    finish.ref = job.ref;
+    finish.outcome = Outcome::released;
+    give_up(token, std::move(finish));
+    storage_retry_at_ = storage_.clock().steady() + std::chrono::seconds(1);  // no use to claim at once again
+  }
+}
+
+NextTick ProcessorCore::next_tick(TimePoint now, SteadyTime steady) const {
+  if (shared_->anything_new()) return {now};
+  SteadyTime next = alarms_.empty() ? SteadyTime::max() : alarms_.begin()->first;
+  const auto sooner = [&](SteadyTime at) { next = std::min(next, at); };
+  if (phase_ == Phase::draining) sooner(drain_until_);
+  if (phase_ == Phase::stopping) sooner(grace_until_);
+  if (phase_ == Phase::leaving) sooner(leave_until_);
+  if (!lease_threaded_ && lease_.node()) sooner(steady + options_.lease / 3);
+  TimePoint due = TimePoint::max();
+  if (storage_retry_at_ > steady) {
+    sooner(storage_retry_at_);
+  } else {
+    if (!finishes_.empty() || lease_.lost() || phase_ == Phase::leaving) return {now};
+    sooner(poll_at_);
+    if (foreign_seen_ != 0) sooner(watch_at_);
+    if (!running_.empty()) sooner(progress_at_);
+    if (phase_ == Phase::working) {
+      if (want_promote_ || more_upkeep_ || (want_claim_ && free_slots() > 0)) return {now};
+      sooner(rescue_at_);
+      sooner(prune_at_);
+      due = next_due_;
+    }
+  }
+  const TimePoint by_clock =
+      next == SteadyTime::max() ? TimePoint::max() : now + std::max(next - steady, Duration::zero());
+  return {std::min(by_clock, due)};
+}
+
+}  // namespace quern::inline v1::detail
