@@ -8,9 +8,10 @@
 namespace quern::inline v1::detail {
 namespace {
 
-/// Ids reserved at a time for jobs that come one by one: rare enough to cost nothing, and few enough to be
-/// lost without regret when the process ends.
-constexpr std::uint64_t id_block = 1024;
+/// Ids reserved at a time for jobs that come one by one: few at first, since what is left when the process
+/// ends is lost, and twice as many each time, so that reserving costs a busy queue nothing.
+constexpr std::uint64_t first_block = 16;
+constexpr std::uint64_t largest_block = 4096;
 
 /// A payload that is its own unique key stands in an index, so it must be short.
 constexpr std::size_t max_key_payload = 2048;
@@ -27,13 +28,17 @@ std::string key_by_arguments(const NewJob& job) {
 }  // namespace
 
 QueueCore::QueueCore(StoragePort& storage, JobQueueConfig config)
-    : storage_(storage), config_((config.validate(), std::move(config))), events_(storage) {}
+    : storage_(storage),
+      config_((config.validate(), std::move(config))),
+      events_(storage),
+      id_block_(first_block) {}
 
 JobId QueueCore::take_ids(std::size_t count) {
   assert(count > 0);
   const std::lock_guard lock(ids_mutex_);
   if (ids_left_ < count) {
-    const std::uint64_t block = std::max<std::uint64_t>(count, id_block);
+    const std::uint64_t block = std::max<std::uint64_t>(count, id_block_);
+    id_block_ = std::min(id_block_ * 2, largest_block);
     next_id_ = storage_.reserve_ids(block).value;
     ids_left_ = block;
   }

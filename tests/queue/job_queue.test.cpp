@@ -200,8 +200,8 @@ TEST_CASE("ids are reserved in blocks and not per job", "[queue]") {
   Engine engine;
   int reservations = 0;
   engine.storage.before = [&](std::string_view call) { reservations += call == "reserve_ids" ? 1 : 0; };
-  for (int i = 0; i < 500; ++i) engine.queue.enqueue(Mail{"a"});
-  CHECK(reservations == 1);
+  for (int i = 0; i < 10'000; ++i) engine.queue.enqueue(Mail{"a"});
+  CHECK(reservations <= 12);
 }
 
 TEST_CASE("a queue refuses a faulty configuration with all its faults", "[queue]") {

@@ -69,6 +69,7 @@ class QueueCore {
   std::mutex ids_mutex_;
   std::uint64_t next_id_ = 0;
   std::uint64_t ids_left_ = 0;
+  std::uint64_t id_block_;
 };
 
 /// One answer per job, from what the storage said.
