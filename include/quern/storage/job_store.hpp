@@ -39,7 +39,8 @@ concept JobStore = requires(S& store, std::span<const NewJob> jobs, const ClaimR
   { store.reserve_ids(limit) } -> std::same_as<JobId>;
 
   // One answer per job, in order. All or nothing. Every id is set and no id stands twice. A parent must
-  // be in the storage or earlier in the same batch, else InvalidArgument: so there are no cycles.
+  // be in the storage or earlier in the same batch, else InvalidArgument: so there are no cycles. For a
+  // parent of the batch that was not added, because another job holds its key, that holder stands in.
   { store.insert(jobs) } -> std::same_as<std::vector<InsertResult>>;
 
   // Starts up to `request.limit` ready jobs: lower priority number first, then the one due first, then the

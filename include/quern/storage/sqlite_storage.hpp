@@ -1,0 +1,122 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "quern/core/clock.hpp"
+#include "quern/storage/job_store.hpp"
+
+struct sqlite3;
+
+namespace quern::inline v1 {
+
+/// When SQLite tells the disk to make a commit durable.
+enum class Durability : std::uint8_t {
+  full,    ///< At every commit (synchronous=FULL): what a call has acknowledged survives a power loss.
+  normal,  ///< At checkpoints (synchronous=NORMAL): a power loss or a crash of the operating system can undo
+           ///< the last commits, as a whole and in order. It never damages the file, and a crash of the
+           ///< process loses nothing. Commits are 5 to 10 times as fast where each holds one job, hardly
+           ///< faster with 100 jobs or more.
+};
+
+struct SqliteOptions {
+  Durability durability = Durability::full;
+  Duration busy_timeout = std::chrono::seconds(5);  ///< How long to wait for another process's write; then a
+                                                    ///< transient StorageError. 0 to 1 h.
+  ClockRef clock{};  ///< Must outlive the storage.
+  int readers = 4;   ///< Connections for find, list and the like, opened as needed. 1 to 64.
+  int wal_autocheckpoint =
+      4000;            ///< Pages in the write-ahead log before it is moved into the file. Fewer keep the log
+                       ///< small, more make the slowest commits rarer. 1 to 1'000'000.
+  int cache_mib = 64;  ///< Page cache of each connection at most; filled as needed. 1 to 65536.
+  std::string vfs{};   ///< The name of a registered sqlite3_vfs that stands in for the operating system: all
+                      ///< file I/O goes through it, so that a test can fail, delay or cut off each call.
+                      ///< Empty: SQLite's own.
+};
+
+/// Jobs in a SQLite file, in WAL mode; the default storage. Several objects and processes may share one file,
+/// which may be the host's own: all tables are named quern_..., everything else in the file is left alone.
+///
+/// Threads  every call may be made from any thread. Writers of one object take turns, readers run beside
+/// them. Errors   StorageError that names the file and what helps. After a full disk, a lock held too long or
+/// a failure of the disk
+///          the object works again when the cause is gone; nothing was acknowledged that is not in the file.
+///          A file that was deleted or replaced while open is refused until it is back or the storage is
+///          opened again.
+/// Time     civil times and leases are those of `options.clock`. All processes that share a file run on one
+/// machine. Forks    a child process must open its own; one that was open before the fork may only be left
+/// alone in the child.
+class SqliteStorage {
+ public:
+  /// Opens the file and makes it where it does not exist; its directory must. Brings an older schema up to
+  /// date, in one transaction. Throws StorageError for a file that can't be used (a newer schema, damage, not
+  /// a database, no right to write) and InvalidArgument for faulty options; ":memory:" is one: use
+  /// MemoryStorage.
+  explicit SqliteStorage(std::string path, SqliteOptions options = {});
+  SqliteStorage(const SqliteStorage&) = delete;
+  SqliteStorage& operator=(const SqliteStorage&) = delete;
+  ~SqliteStorage();
+
+  // The contracts of these stand in job_store.hpp.
+  JobId reserve_ids(std::size_t count);
+  std::vector<InsertResult> insert(std::span<const NewJob> jobs);
+  std::vector<Claim> claim(const ClaimRequest& request);
+  std::vector<FinishResult> finish(std::span<const Finish> finishes);
+  PromoteResult promote(std::size_t limit);
+  std::vector<CancelResult> cancel(std::span<const JobId> ids, std::string_view who);
+  std::vector<RetryResult> retry(std::span<const JobId> ids, std::string_view who);
+  std::vector<std::optional<Job>> find(std::span<const JobId> ids);
+  JobPage list(const JobFilter& filter);
+  std::vector<JobCount> count();
+  PruneResult prune(const PruneRequest& request);
+
+  std::vector<RunCheck> progress(std::span<const ProgressUpdate> updates);
+  RunCheck save_step(const RunRef& run, const Step& step);
+  std::vector<Step> steps(JobId id);
+  std::vector<JobId> cancel_requests(NodeId node);
+
+  NodeId register_node(const NodeInfo& info);
+  RenewResult renew(NodeId node);
+  void retire(NodeId node);
+  RescueResult rescue(std::size_t limit, int crashes);
+  std::vector<NodeStatus> nodes();
+
+  void pause(std::string_view queue);
+  void resume(std::string_view queue);
+  std::vector<QueueStatus> queues();
+
+  void put_record(const Record& record);
+  std::optional<Payload> get_record(std::string_view collection, std::string_view key);
+  std::vector<Record> list_records(std::string_view collection, std::string_view after, std::size_t limit);
+  bool erase_record(std::string_view collection, std::string_view key);
+
+  void observe(StorageObserver& observer);
+  void unobserve(StorageObserver& observer);
+  std::uint64_t foreign_changes();
+  [[nodiscard]] ClockRef clock() const;
+  [[nodiscard]] std::string describe() const;
+
+  /// The same as `insert`, but inside a transaction that the host has begun on a connection of its own to the
+  /// same file: the jobs exist if and only if the host commits. Begin it with BEGIN IMMEDIATE, so that it
+  /// can't fail half way with SQLITE_BUSY. Jobs without an id get one, in the same transaction; after a
+  /// rollback such an id can come again, for another job. Observers of this object are not told; its
+  /// `foreign_changes` moves once the host has committed.
+  ///
+  /// Throws InvalidArgument (field "host") when no transaction is open or when the connection's main database
+  /// is another file, StorageError when SQLite fails. Then none of the jobs is in the transaction, which goes
+  /// on as it was. The connection must not be used by another thread meanwhile.
+  std::vector<InsertResult> insert_within(sqlite3* host, std::span<NewJob> jobs);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+static_assert(Storage<SqliteStorage>);
+
+}  // namespace quern::inline v1
