@@ -1,0 +1,164 @@
+#include "storage/sqlite/impl.hpp"
+
+#include <fmt/core.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <system_error>
+
+#include "storage/sqlite/failure.hpp"
+#include "storage/sqlite/migrate.hpp"
+#include "storage/sqlite/operations.hpp"
+#include "storage/sqlite/sql.hpp"
+
+namespace quern::inline v1 {
+
+using sqlite::Connection;
+using sqlite::Work;
+
+namespace {
+
+template <class T>
+void check_range(const char* field, T value, T least, T most) {
+  if (value < least || value > most)
+    throw InvalidArgument(field, fmt::format("is {}, allowed are {} to {}", value, least, most));
+}
+
+void check_options(const std::string& path, const SqliteOptions& options) {
+  if (path.empty()) throw InvalidArgument("path", "is empty; name the file that shall hold the jobs");
+  if (path.find('\0') != std::string::npos) throw InvalidArgument("path", "holds a NUL character");
+  if (path == ":memory:")
+    throw InvalidArgument("path",
+                          "\":memory:\" would be another database for each connection; use MemoryStorage");
+  const auto busy_ms = std::chrono::duration_cast<std::chrono::milliseconds>(options.busy_timeout).count();
+  check_range<std::int64_t>("busy_timeout", busy_ms, 0, 3'600'000);
+  check_range("readers", options.readers, 1, 64);
+  check_range("wal_autocheckpoint", options.wal_autocheckpoint, 1, 1'000'000);
+  check_range("cache_mib", options.cache_mib, 1, 65'536);
+}
+
+}  // namespace
+
+SqliteStorage::Impl::Impl(std::string path, SqliteOptions options)
+    : path_(std::move(path)),
+      options_(std::move(options)),
+      readers_(options_.readers, [this] { return open(false, true); }) {
+  check_options(path_, options_);
+  writer_ = open(true, false);
+  sqlite::migrate(*writer_);
+  full_path_ = sqlite3_db_filename(writer_->handle(), "main");
+  identity_ = identity();
+}
+
+std::unique_ptr<Connection> SqliteStorage::Impl::open(bool create, bool read_only) const {
+  using std::chrono::duration_cast;
+  using std::chrono::milliseconds;
+  auto connection = std::make_unique<Connection>(sqlite::OpenSettings{
+      .path = path_,
+      .vfs = options_.vfs,
+      .create = create,
+      .read_only = read_only,
+      .full_sync = options_.durability == Durability::full,
+      .busy_timeout_ms = static_cast<int>(duration_cast<milliseconds>(options_.busy_timeout).count()),
+      .wal_autocheckpoint = options_.wal_autocheckpoint,
+      .cache_kib = options_.cache_mib * 1024});
+  if (identity_ && identity() != identity_) throw sqlite::failure(SQLITE_READONLY_DBMOVED, nullptr, path_);
+  return connection;
+}
+
+Connection& SqliteStorage::Impl::writer() {
+  if (writer_ && !writer_->usable()) {
+    writer_.reset();
+    lanes_.forget_all();
+  }
+  if (!writer_) {
+    auto fresh = open(false, false);
+    sqlite::check_version(*fresh);
+    writer_ = std::move(fresh);
+    ++generation_;
+  }
+  writer_->check_in_place();
+  return *writer_;
+}
+
+std::optional<SqliteStorage::Impl::Identity> SqliteStorage::Impl::identity() const {
+  // Of the path alone: opening the file a second time would drop the locks that SQLite holds on it.
+  struct stat status{};
+  if (!options_.vfs.empty() || ::stat(path_.c_str(), &status) != 0) return std::nullopt;
+  return Identity{static_cast<std::uint64_t>(status.st_dev), static_cast<std::uint64_t>(status.st_ino)};
+}
+
+bool SqliteStorage::Impl::wants_events() const {
+  return std::any_of(observers_.begin(), observers_.end(), [](const auto* o) { return o->wants_events(); });
+}
+
+void SqliteStorage::Impl::tell(const Work& work) const {
+  for (StorageObserver* const observer : observers_) {
+    if (!work.events.empty() && observer->wants_events()) observer->on_events(work.events);
+    if (!work.asked_to_stop.empty()) observer->on_cancel(work.asked_to_stop);
+    if (work.has_work) observer->on_work();
+  }
+}
+
+void SqliteStorage::Impl::observe(StorageObserver& observer) {
+  const std::lock_guard lock(mutex_);
+  observers_.push_back(&observer);
+}
+
+void SqliteStorage::Impl::unobserve(StorageObserver& observer) {
+  const std::lock_guard lock(mutex_);
+  std::erase(observers_, &observer);
+}
+
+std::uint64_t SqliteStorage::Impl::foreign_changes() {
+  // Asked often, so it does not wait: while a write is on its way the last answer will do.
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock) return last_version_;
+  const auto version = static_cast<std::uint64_t>(writer().value(sqlite::sql::data_version).value_or(0));
+  last_version_ = (generation_ << 32U) + version;
+  return last_version_;
+}
+
+bool SqliteStorage::Impl::is_our_file(sqlite3* host) const {
+  const char* const name = sqlite3_db_filename(host, "main");
+  if (name == nullptr || *name == '\0') return false;
+  if (full_path_ == name) return true;
+  std::error_code ignored;
+  return options_.vfs.empty() && std::filesystem::equivalent(full_path_, name, ignored);
+}
+
+std::vector<InsertResult> SqliteStorage::Impl::insert_within(sqlite3* host, std::span<NewJob> jobs) {
+  // Neither our mutex nor our connection: a host that holds the file's write lock would wait for a writer of
+  // ours that waits for that lock.
+  if (host == nullptr) throw InvalidArgument("host", "is null");
+  if (sqlite3_get_autocommit(host) != 0)
+    throw InvalidArgument("host", "has no open transaction; begin one first, with BEGIN IMMEDIATE");
+  if (!is_our_file(host))
+    throw InvalidArgument("host",
+                          fmt::format("its main database is not the file of this storage, {}", path_));
+
+  Connection db(host, path_);
+  const sqlite::HostSavepoint savepoint(db);
+  sqlite::check_version(db);
+  sqlite::LaneBook lanes;  // its lanes go when the host rolls back, so they are not kept
+  Work work(db, lanes, options_.clock.now(), false);
+  std::vector<NewJob*> nameless;
+  for (NewJob& job : jobs) {
+    if (!job.id) nameless.push_back(&job);
+  }
+  try {
+    if (!nameless.empty()) {
+      JobId next = sqlite::reserve_ids(db, nameless.size());
+      for (NewJob* const job : nameless) job->id = JobId{next.value++};
+    }
+    auto results = sqlite::insert(work, jobs);
+    work.flush();
+    savepoint.keep();
+    return results;
+  } catch (...) {
+    for (NewJob* const job : nameless) job->id = JobId{};
+    throw;
+  }
+}
+
+}  // namespace quern::inline v1

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <set>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "quern/core/clock.hpp"
+#include "quern/storage/requests.hpp"
+#include "storage/sqlite/work.hpp"
+
+// The operations of job_store.hpp, each inside a transaction that somebody else begins, commits and tells of.
+// They change nothing by themselves where they throw: the transaction is then rolled back.
+
+namespace quern::inline v1::sqlite {
+
+// insert.cpp
+JobId reserve_ids(Connection& db, std::size_t count);
+std::vector<InsertResult> insert(Work& work, std::span<const NewJob> jobs);
+/// Throws InvalidArgument for an id out of range or twice, or an unknown parent. `coming`: ids that earlier
+/// batches of the same call bring; those of this one are added.
+void check_batch(Work& work, std::span<const NewJob> jobs, std::set<JobId>& coming);
+/// The same without the check.
+std::vector<InsertResult> insert_checked(Work& work, std::span<const NewJob> jobs);
+
+// claim.cpp
+/// True when there may be something to claim; false is certain. Reads only.
+bool may_claim(Connection& db, LaneBook& lanes, const ClaimRequest& request);
+std::vector<Claim> claim(Work& work, const ClaimRequest& request);
+
+// finish.cpp
+std::vector<FinishResult> finish(Work& work, std::span<const Finish> finishes);
+
+// upkeep.cpp
+/// True when `promote` has something to do. Reads only.
+bool anything_due(Connection& db, TimePoint now);
+/// When something is due next.
+TimePoint next_due(Connection& db);
+PromoteResult promote(Work& work, std::size_t limit);
+
+// prune.cpp
+PruneResult prune(Work& work, const PruneRequest& request);
+
+// commands.cpp
+std::vector<CancelResult> cancel(Work& work, std::span<const JobId> ids, std::string_view who);
+std::vector<RetryResult> retry(Work& work, std::span<const JobId> ids, std::string_view who);
+
+// runs.cpp
+std::vector<RunCheck> progress(Work& work, std::span<const ProgressUpdate> updates);
+RunCheck save_step(Work& work, const RunRef& run, const Step& step);
+/// The place of a run in the claims; null when it was lost.
+struct HeldRun {
+  ClaimRow* row = nullptr;
+  ClaimRow::Spot spot{};
+  explicit operator bool() const noexcept { return row != nullptr; }
+};
+HeldRun held_by(Work& work, const RunRef& run);
+/// Tells the observers that a run came too late.
+void tell_lost(Work& work, const RunRef& run);
+
+// nodes.cpp
+NodeId register_node(Work& work, const NodeInfo& info, const ClockRef& clock);
+RenewResult renew(Work& work, NodeId node, const ClockRef& clock);
+void retire(Work& work, NodeId node);
+/// True when `rescue` has something to do. Reads only.
+bool anything_lost(Connection& db, const ClockRef& clock);
+RescueResult rescue(Work& work, std::size_t limit, int crashes, const ClockRef& clock);
+
+}  // namespace quern::inline v1::sqlite

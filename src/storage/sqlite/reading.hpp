@@ -1,0 +1,32 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "quern/storage/requests.hpp"
+#include "storage/sqlite/connection.hpp"
+
+// The operations of job_store.hpp that change nothing, each inside a read transaction that somebody else
+// begins.
+
+namespace quern::inline v1::sqlite {
+
+// find.cpp
+std::vector<std::optional<Job>> find(Connection& db, std::span<const JobId> ids);
+
+// list.cpp
+JobPage list(Connection& db, const JobFilter& filter);
+
+// lookups.cpp
+std::vector<JobCount> count(Connection& db);
+std::vector<Step> steps(Connection& db, JobId id);
+std::vector<JobId> cancel_requests(Connection& db, NodeId node);
+std::vector<NodeStatus> nodes(Connection& db);
+std::vector<QueueStatus> queues(Connection& db);
+std::optional<Payload> get_record(Connection& db, std::string_view collection, std::string_view key);
+std::vector<Record> list_records(Connection& db, std::string_view collection, std::string_view after,
+                                 std::size_t limit);
+
+}  // namespace quern::inline v1::sqlite

@@ -1,0 +1,185 @@
+#include "quern/storage/sqlite_storage.hpp"
+
+#include <fmt/core.h>
+
+#include "quern/sqlite.hpp"
+#include "storage/sqlite/impl.hpp"
+#include "storage/sqlite/operations.hpp"
+#include "storage/sqlite/reading.hpp"
+#include "storage/sqlite/sql.hpp"
+
+namespace quern::inline v1 {
+
+using sqlite::Connection;
+using sqlite::SqliteOp;
+using sqlite::Work;
+
+SqliteStorage::SqliteStorage(std::string path, SqliteOptions options)
+    : impl_(std::make_unique<Impl>(std::move(path), std::move(options))) {}
+SqliteStorage::~SqliteStorage() = default;
+
+JobId SqliteStorage::reserve_ids(std::size_t count) {
+  return impl_->write(SqliteOp::reserve_ids, [&](Work& work) { return sqlite::reserve_ids(work.db, count); });
+}
+
+std::vector<InsertResult> SqliteStorage::insert(std::span<const NewJob> jobs) {
+  if (jobs.empty()) return {};
+  return impl_->write(SqliteOp::insert, [&](Work& work) { return sqlite::insert(work, jobs); });
+}
+
+std::vector<Claim> SqliteStorage::claim(const ClaimRequest& request) {
+  for (const ClaimLimit& kind : request.kinds) {
+    if (kind.max_attempts < 1)
+      throw InvalidArgument("kinds", fmt::format("\"{}\" has max_attempts {}, it must be at least 1",
+                                                 kind.name, kind.max_attempts));
+  }
+  return impl_->write_if(
+      SqliteOp::claim, [&](Connection& db) { return sqlite::may_claim(db, impl_->lanes(), request); },
+      [](Connection&) { return std::vector<Claim>{}; },
+      [&](Work& work) { return sqlite::claim(work, request); });
+}
+
+std::vector<FinishResult> SqliteStorage::finish(std::span<const Finish> finishes) {
+  if (finishes.empty()) return {};
+  return impl_->write(SqliteOp::finish, [&](Work& work) { return sqlite::finish(work, finishes); });
+}
+
+PromoteResult SqliteStorage::promote(std::size_t limit) {
+  return impl_->write_if(
+      SqliteOp::promote, [&](Connection& db) { return sqlite::anything_due(db, impl_->clock().now()); },
+      [](Connection& db) { return PromoteResult{.next = sqlite::next_due(db)}; },
+      [&](Work& work) { return sqlite::promote(work, limit); });
+}
+
+std::vector<CancelResult> SqliteStorage::cancel(std::span<const JobId> ids, std::string_view who) {
+  if (ids.empty()) return {};
+  return impl_->write(SqliteOp::cancel, [&](Work& work) { return sqlite::cancel(work, ids, who); });
+}
+
+std::vector<RetryResult> SqliteStorage::retry(std::span<const JobId> ids, std::string_view who) {
+  if (ids.empty()) return {};
+  return impl_->write(SqliteOp::retry, [&](Work& work) { return sqlite::retry(work, ids, who); });
+}
+
+std::vector<std::optional<Job>> SqliteStorage::find(std::span<const JobId> ids) {
+  if (ids.empty()) return {};
+  return impl_->read([&](Connection& db) { return sqlite::find(db, ids); });
+}
+
+JobPage SqliteStorage::list(const JobFilter& filter) {
+  return impl_->read([&](Connection& db) { return sqlite::list(db, filter); });
+}
+
+std::vector<JobCount> SqliteStorage::count() {
+  return impl_->read([](Connection& db) { return sqlite::count(db); });
+}
+
+PruneResult SqliteStorage::prune(const PruneRequest& request) {
+  if (!is_terminal(request.state))
+    throw InvalidArgument("state",
+                          fmt::format("is {}, only ended jobs are pruned", to_string(request.state)));
+  if (request.older_than < Duration::zero())
+    throw InvalidArgument("older_than",
+                          fmt::format("is {}, it must not be negative", to_text(request.older_than)));
+  return impl_->write(SqliteOp::prune, [&](Work& work) { return sqlite::prune(work, request); });
+}
+
+std::vector<RunCheck> SqliteStorage::progress(std::span<const ProgressUpdate> updates) {
+  if (updates.empty()) return {};
+  return impl_->write(SqliteOp::progress, [&](Work& work) { return sqlite::progress(work, updates); });
+}
+
+RunCheck SqliteStorage::save_step(const RunRef& run, const Step& step) {
+  return impl_->write(SqliteOp::save_step, [&](Work& work) { return sqlite::save_step(work, run, step); });
+}
+
+std::vector<Step> SqliteStorage::steps(JobId id) {
+  return impl_->read([&](Connection& db) { return sqlite::steps(db, id); });
+}
+
+std::vector<JobId> SqliteStorage::cancel_requests(NodeId node) {
+  return impl_->read([&](Connection& db) { return sqlite::cancel_requests(db, node); });
+}
+
+NodeId SqliteStorage::register_node(const NodeInfo& info) {
+  if (info.lease < std::chrono::milliseconds(1) || info.lease > std::chrono::hours(24))
+    throw InvalidArgument("lease", fmt::format("is {}, allowed are 1ms to 1d", to_text(info.lease)));
+  return impl_->write(SqliteOp::register_node,
+                      [&](Work& work) { return sqlite::register_node(work, info, impl_->clock()); });
+}
+
+RenewResult SqliteStorage::renew(NodeId node) {
+  return impl_->write(SqliteOp::renew, [&](Work& work) { return sqlite::renew(work, node, impl_->clock()); });
+}
+
+void SqliteStorage::retire(NodeId node) {
+  impl_->write(SqliteOp::retire, [&](Work& work) {
+    sqlite::retire(work, node);
+    return 0;
+  });
+}
+
+RescueResult SqliteStorage::rescue(std::size_t limit, int crashes) {
+  if (crashes < 1) throw InvalidArgument("crashes", fmt::format("is {}, it must be at least 1", crashes));
+  return impl_->write_if(
+      SqliteOp::rescue, [&](Connection& db) { return sqlite::anything_lost(db, impl_->clock()); },
+      [](Connection&) { return RescueResult{}; },
+      [&](Work& work) { return sqlite::rescue(work, limit, crashes, impl_->clock()); });
+}
+
+std::vector<NodeStatus> SqliteStorage::nodes() {
+  return impl_->read([](Connection& db) { return sqlite::nodes(db); });
+}
+
+void SqliteStorage::pause(std::string_view queue) {
+  impl_->write(SqliteOp::pause, [&](Work& work) { return work.db.run(sqlite::sql::pause_queue, queue); });
+}
+
+void SqliteStorage::resume(std::string_view queue) {
+  impl_->write(SqliteOp::pause, [&](Work& work) {
+    work.has_work = true;
+    return work.db.run(sqlite::sql::resume_queue, queue);
+  });
+}
+
+std::vector<QueueStatus> SqliteStorage::queues() {
+  return impl_->read([](Connection& db) { return sqlite::queues(db); });
+}
+
+void SqliteStorage::put_record(const Record& record) {
+  impl_->write(SqliteOp::record, [&](Work& work) {
+    return work.db.run(sqlite::sql::put_record, record.collection, record.key,
+                       sqlite::Blob{record.value.text()});
+  });
+}
+
+std::optional<Payload> SqliteStorage::get_record(std::string_view collection, std::string_view key) {
+  return impl_->read([&](Connection& db) { return sqlite::get_record(db, collection, key); });
+}
+
+std::vector<Record> SqliteStorage::list_records(std::string_view collection, std::string_view after,
+                                                std::size_t limit) {
+  return impl_->read([&](Connection& db) { return sqlite::list_records(db, collection, after, limit); });
+}
+
+bool SqliteStorage::erase_record(std::string_view collection, std::string_view key) {
+  return impl_->write(SqliteOp::record, [&](Work& work) {
+    return work.db.run(sqlite::sql::erase_record, collection, key) != 0;
+  });
+}
+
+void SqliteStorage::observe(StorageObserver& observer) { impl_->observe(observer); }
+void SqliteStorage::unobserve(StorageObserver& observer) { impl_->unobserve(observer); }
+std::uint64_t SqliteStorage::foreign_changes() { return impl_->foreign_changes(); }
+ClockRef SqliteStorage::clock() const { return impl_->clock(); }
+std::string SqliteStorage::describe() const { return "sqlite:" + impl_->path(); }
+
+std::vector<InsertResult> SqliteStorage::insert_within(sqlite3* host, std::span<NewJob> jobs) {
+  return impl_->insert_within(host, jobs);
+}
+
+std::unique_ptr<StoragePort> detail::open_sqlite(std::string_view path, ClockRef clock) {
+  return std::make_unique<StorageAdapter<SqliteStorage>>(std::string(path), SqliteOptions{.clock = clock});
+}
+
+}  // namespace quern::inline v1
