@@ -1,6 +1,12 @@
-#include <chrono>
 #include <cstdio>
 
-#include "quern/core/time.hpp"
+#include "quern/quern.hpp"
 
-int main() { std::puts(quern::to_text(std::chrono::seconds(90)).c_str()); }
+int main() {
+  quern::MemoryStorage storage;
+  quern::JobQueue queue(storage);
+  quern::HandlerRegistry handlers;
+  handlers.on("work", [](quern::JobContext&) { std::puts("the package works"); });
+  queue.enqueue("work", quern::Payload());
+  quern::Processor(queue, handlers).run_until_idle();
+}

@@ -4,18 +4,36 @@
 #include <string>
 
 #include "quern/core/time.hpp"
+#include "quern/quern.hpp"
 
 #ifdef CONSUME_SQLITE
-#include <sqlite3.h>
+#include "quern/sqlite.hpp"
 #endif
 
 namespace {
 
-bool core_works() { return quern::to_text(std::chrono::seconds(90)) == "1m30s"; }
+template <class Storage>
+bool runs_a_job(Storage& storage) {
+  quern::JobQueue queue(storage);
+  quern::HandlerRegistry handlers;
+  int runs = 0;
+  handlers.on("work", [&runs](quern::JobContext&) { ++runs; });
+  const auto id = queue.enqueue("work", quern::Payload()).id;
+  quern::Processor processor(queue, handlers);
+  processor.run_until_idle();
+  return runs == 1 && queue.find(id)->state == quern::JobState::completed;
+}
+
+bool core_works() {
+  quern::MemoryStorage storage;
+  return quern::to_text(std::chrono::seconds(90)) == "1m30s" && runs_a_job(storage);
+}
 
 #ifdef CONSUME_SQLITE
-// The place for quern::sqlite: for now it shows that the component brings its library and header along.
-bool sqlite_works() { return sqlite3_libversion_number() >= 3'035'000; }
+bool sqlite_works() {
+  auto storage = quern::open_storage("sqlite:consume.db");
+  return runs_a_job(storage);
+}
 #else
 bool sqlite_works() { return true; }
 #endif
