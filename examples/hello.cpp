@@ -1,6 +1,5 @@
-// A durable, typed job in a dozen lines. Run it twice: the file keeps what was done.
+// A durable, typed job in twelve lines. Run it twice: hello.db keeps what was done.
 #include <nlohmann/json.hpp>
-#include <quern/quern.hpp>
 #include <quern/sqlite.hpp>
 
 struct Greet {
@@ -12,8 +11,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Greet, name)
 int main() {
   quern::SqliteStorage storage("hello.db");
   quern::JobQueue queue(storage);
-  quern::HandlerRegistry handlers;
-  handlers.on<Greet>([](const Greet& job) { std::printf("Hello, %s!\n", job.name.c_str()); });
-  queue.enqueue(Greet{"world"});
+  auto handlers = quern::HandlerRegistry().on<Greet>([](const Greet& job) { std::puts(job.name.c_str()); });
+  queue.enqueue(Greet{"Hello, world!"});
   quern::Processor(queue, handlers).run_until_idle();
 }

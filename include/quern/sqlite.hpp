@@ -1,7 +1,9 @@
 #pragma once
 
-// SqliteStorage, and "sqlite:jobs.db" for `open_storage`. Link quern::sqlite.
+// The front door for jobs in SQLite: all of the core, SqliteStorage, and "sqlite:jobs.db" for `open_storage`.
+// Link quern::sqlite.
 
+#include "quern/quern.hpp"
 #include "quern/storage/any_storage.hpp"
 #include "quern/storage/sqlite_storage.hpp"
 

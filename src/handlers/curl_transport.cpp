@@ -165,7 +165,8 @@ using HeaderList = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
 void append(HeaderList& list, const std::string& line) {
   curl_slist* longer = curl_slist_append(list.get(), line.c_str());
   if (longer == nullptr) throw std::bad_alloc();
-  static_cast<void>(list.release());
+  // The longer list begins with the old one, which must not be freed.
+  [[maybe_unused]] curl_slist* old = list.release();
   list.reset(longer);
 }
 
@@ -231,8 +232,11 @@ CURLcode drive(const Handle& handle, const std::stop_token& stop) {
   check(curl_multi_add_handle(handle.multi, handle.easy));
   struct Remove {
     const Handle& handle;
+    explicit Remove(const Handle& added) : handle(added) {}
+    Remove(const Remove&) = delete;
+    Remove& operator=(const Remove&) = delete;
     ~Remove() { curl_multi_remove_handle(handle.multi, handle.easy); }
-  } const remove{handle};
+  } const remove(handle);
   const std::stop_callback wake(stop, [&handle] { curl_multi_wakeup(handle.multi); });
 
   for (int running = 1; running != 0;) {

@@ -120,7 +120,7 @@ std::vector<ArtifactInfo> list_files(const FileHandle& folder) {
   if (!copy) throw_file_error(errno, "a folder can't be opened");
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(copy.get()), &closedir);
   if (!stream) throw_file_error(errno, "a folder can't be read");
-  static_cast<void>(copy.release());  // The stream closes it.
+  const int fd = copy.release();  // The stream closes it.
   std::vector<ArtifactInfo> files;
   while (true) {
     errno = 0;
@@ -131,7 +131,7 @@ std::vector<ArtifactInfo> list_files(const FileHandle& folder) {
     }
     if (entry->d_name[0] == '.') continue;
     struct stat status{};
-    if (fstatat(dirfd(stream.get()), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
       if (errno == ENOENT) continue;  // Removed meanwhile.
       throw_file_error(errno, "a folder can't be read");
     }

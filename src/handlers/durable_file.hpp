@@ -19,6 +19,8 @@ class FileHandle {
   FileHandle() = default;
   explicit FileHandle(int fd) noexcept : fd_(fd) {}
   ~FileHandle();
+  FileHandle(const FileHandle&) = delete;
+  FileHandle& operator=(const FileHandle&) = delete;
   FileHandle(FileHandle&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   FileHandle& operator=(FileHandle&& other) noexcept {
     std::swap(fd_, other.fd_);

@@ -1,6 +1,7 @@
 #include "quern/handlers/http_transport.hpp"
 
 #include <algorithm>
+#include <ranges>
 
 #include "quern/handlers/detail/text.hpp"
 
@@ -14,8 +15,8 @@ std::optional<std::string_view> HttpHeaders::first(std::string_view name) const 
 }
 
 std::optional<std::string_view> HttpHeaders::last(std::string_view name) const noexcept {
-  for (auto field = fields_.rbegin(); field != fields_.rend(); ++field)
-    if (detail::same_text(field->name, name)) return field->value;
+  for (const Field& field : fields_ | std::views::reverse)
+    if (detail::same_text(field.name, name)) return field.value;
   return std::nullopt;
 }
 

@@ -28,6 +28,8 @@ class Fd {
   Fd() = default;
   explicit Fd(int fd) : fd_(fd) {}
   ~Fd() { reset(); }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
   Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   Fd& operator=(Fd&& other) noexcept {
     reset();
@@ -95,8 +97,10 @@ class SpawnSettings {
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
   std::vector<char*> out;
+  out.reserve(texts.size() + 1);
+  // posix_spawn takes char* const[], and changes nothing.
   for (const auto& text : texts)
-    out.push_back(const_cast<char*>(text.c_str()));  // posix_spawn takes char* const[]
+    out.push_back(const_cast<char*>(text.c_str()));  // NOLINT(cppcoreguidelines-pro-type-const-cast)
   out.push_back(nullptr);
   return out;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <stop_token>
 #include <string>
@@ -18,7 +19,7 @@ struct ProcessRequest {
   std::function<bool(std::string_view piece)> on_output;
 };
 
-enum class ProcessEnd {
+enum class ProcessEnd : std::uint8_t {
   exited,
   killed_by_signal,
   not_found,

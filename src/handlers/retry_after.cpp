@@ -17,7 +17,7 @@ std::optional<std::int64_t> parse_seconds(std::string_view text) {
 }
 
 std::optional<Duration> parse_retry_after(std::string_view value, TimePoint now) {
-  constexpr std::int64_t year = 366 * 86'400;
+  constexpr std::int64_t year = std::int64_t{366} * 86'400;
   if (const auto seconds = parse_seconds(value)) return std::chrono::seconds(std::min(*seconds, year));
   const std::int64_t date = curl_getdate(std::string(value).c_str(), nullptr);
   if (date < 0) return std::nullopt;

@@ -68,9 +68,17 @@ std::string clean(std::string_view text, std::size_t max_bytes, bool keep_lines)
   return out;
 }
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 bool letter_or_digit(char c) {
   const auto byte = static_cast<std::uint8_t>(c);
-  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || byte >= 0x80;
+  return is_digit(c) || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || byte >= 0x80;
+}
+
+// Whether `text` begins with letters or digits that a semicolon ends.
+bool is_entity_name(std::string_view text) {
+  const auto end = std::ranges::find_if_not(text, letter_or_digit);
+  return end != text.begin() && end != text.end() && *end == ';';
 }
 
 char lower_letter(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -111,9 +119,10 @@ std::string escape_html(std::string_view text) {
 // What is escaped depends on what stands beside it, so that ordinary titles stay readable as they are:
 //   always      \ ` * [ ] < > | ~ $   (code, emphasis, links, HTML, table cells, strikethrough, formulas)
 //   _           unless between two letters or digits, where it never means emphasis
-//   &           before what could be an entity
-//   :           between two characters that are not blank, which is what makes "https://x" or "mailto:x" a
-//   link .           after "www"
+//   &           before what could be an entity ("&lt;" and "&#60;", and not "R&D")
+//   :           where a link could begin, as in "https://x": between two characters that are neither blanks
+//               nor both digits
+//   .           after "www"
 //   @           gets an invisible blank after it, or it would mention a person or become a mail address
 // A title never stands at the start of a line, so marks that only count there (# + - > and numbers) need
 // nothing.
@@ -126,8 +135,8 @@ std::string escape_markdown(std::string_view text) {
     const char after = i + 1 < text.size() ? text[i + 1] : ' ';
     bool escape = std::string_view("\\`*[]<>|~$").find(c) != std::string_view::npos;
     if (c == '_') escape = !(letter_or_digit(before) && letter_or_digit(after));
-    if (c == '&') escape = after == '#' || letter_or_digit(after);
-    if (c == ':') escape = before != ' ' && after != ' ';
+    if (c == '&') escape = after == '#' || is_entity_name(text.substr(i + 1));
+    if (c == ':') escape = before != ' ' && after != ' ' && !(is_digit(before) && is_digit(after));
     if (c == '.') escape = i >= 3 && same_text(text.substr(i - 3, 3), "www");
     if (escape) out += '\\';
     out += c;

@@ -89,7 +89,7 @@ void add_claim_cases(Cases& cases) {
              std::vector<JobId> expected;
              for (const Wanted& job : wanted) expected.push_back(job.id);
              std::vector<JobId> claimed;
-             for (const std::size_t limit : {1, 2, 7, 50, 100}) {
+             for (const std::size_t limit : {1U, 2U, 7U, 50U, 100U}) {
                for (const JobId id : s.claim_ids(limit)) claimed.push_back(id);
              }
              QUERN_EXPECT_EQ(claimed, expected);

@@ -234,7 +234,7 @@ void add_insert_cases(Cases& cases) {
 
   add_case(cases, "reserved ids grow and are never reserved again", [](Scene& s) {
     std::uint64_t end = 1;
-    for (const std::size_t count : {1, 1, 1000, 1, 70'000, 2}) {
+    for (const std::size_t count : {1U, 1U, 1000U, 1U, 70'000U, 2U}) {
       const JobId first = s.store().reserve_ids(count);
       QUERN_EXPECT(first.value >= end);
       QUERN_EXPECT(first.value + count - 1 <= max_job_id);

@@ -18,6 +18,9 @@ inline constexpr int kind_attempts = 3;
 inline constexpr int crash_limit = 3;
 inline constexpr Duration lease = 30s;
 
+inline constexpr Outcome all_outcomes[] = {Outcome::completed, Outcome::failed,   Outcome::discarded,
+                                           Outcome::snoozed,   Outcome::released, Outcome::cancelled};
+
 /// A storage with one live node, and the few words in which the cases are told.
 class Scene {
  public:
@@ -132,6 +135,7 @@ void add_insert_cases(Cases& cases);
 void add_unique_cases(Cases& cases);
 void add_parent_cases(Cases& cases);
 void add_claim_cases(Cases& cases);
+void add_fencing_cases(Cases& cases);
 void add_finish_cases(Cases& cases);
 void add_run_cases(Cases& cases);
 void add_cancel_cases(Cases& cases);

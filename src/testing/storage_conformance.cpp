@@ -11,6 +11,7 @@ const std::vector<ConformanceCase>& storage_conformance_cases() {
     detail::add_unique_cases(cases);
     detail::add_parent_cases(cases);
     detail::add_claim_cases(cases);
+    detail::add_fencing_cases(cases);
     detail::add_finish_cases(cases);
     detail::add_run_cases(cases);
     detail::add_cancel_cases(cases);

@@ -53,8 +53,7 @@ TEST_CASE("Markdown shows a title as it is", "[text]") {
                               "feat: add snake_case names (#12)", "Fix C++ build, finally!", "R&D at 9:30"}) {
       INFO(title);
       const std::string out = escape_markdown(title);
-      // A colon inside a time is escaped to be on the safe side.
-      CHECK((out == title || out == "R&D at 9\\:30" || out == "R\\&D at 9\\:30"));
+      CHECK(out == title);
     }
   }
   SECTION("markup loses its meaning") {

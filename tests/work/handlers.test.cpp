@@ -8,7 +8,8 @@ using quern::JobContext;
 using quern::JobResult;
 using quern::JobState;
 
-namespace {
+// Named, so that a compiler doesn't complain of a struct's conversion that no test needs.
+namespace handlers_test {
 
 struct Greet {
   static constexpr std::string_view kind = "greet";
@@ -26,7 +27,9 @@ struct Resize {
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Resize, width)
 
-}  // namespace
+}  // namespace handlers_test
+using handlers_test::Greet;
+using handlers_test::Resize;
 
 TEST_CASE("a typed job reaches its handler and its result is kept", "[handlers]") {
   Engine engine;

@@ -28,15 +28,15 @@ struct SqliteOptions {
   Durability durability = Durability::full;
   Duration busy_timeout = std::chrono::seconds(5);  ///< How long to wait for another process's write; then a
                                                     ///< transient StorageError. 0 to 1 h.
-  ClockRef clock{};  ///< Must outlive the storage.
-  int readers = 4;   ///< Connections for find, list and the like, opened as needed. 1 to 64.
+  ClockRef clock{};                                 ///< Must outlive the storage.
+  int readers = 4;  ///< Connections for find, list and the like, opened as needed. 1 to 64.
   int wal_autocheckpoint =
       4000;            ///< Pages in the write-ahead log before it is moved into the file. Fewer keep the log
                        ///< small, more make the slowest commits rarer. 1 to 1'000'000.
   int cache_mib = 64;  ///< Page cache of each connection at most; filled as needed. 1 to 65536.
   std::string vfs{};   ///< The name of a registered sqlite3_vfs that stands in for the operating system: all
-                      ///< file I/O goes through it, so that a test can fail, delay or cut off each call.
-                      ///< Empty: SQLite's own.
+                       ///< file I/O goes through it, so that a test can fail, delay or cut off each call.
+                       ///< Empty: SQLite's own.
 };
 
 /// Jobs in a SQLite file, in WAL mode; the default storage. Several objects and processes may share one file,

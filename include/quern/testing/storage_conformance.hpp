@@ -49,7 +49,7 @@ class StorageFixture {
 /// too.
 struct ConformanceCase {
   std::string name;           ///< What is promised; begins with the invariant's number where it has one.
-  std::string invariants;     ///< "I10 I12", as numbered in docs/architecture.md; may be empty.
+  std::string invariants;     ///< Those numbers: "I10 I12"; may be empty.
   bool needs_reopen = false;  ///< Only for fixtures that are `durable`.
   std::function<void(StorageFixture&)> run;
 };

@@ -74,6 +74,7 @@ class Contributors {
   }
   std::vector<Contributor> ranked() {
     std::vector<Contributor> out;
+    out.reserve(by_name_.size());
     for (auto& [name, contributor] : by_name_) out.push_back(std::move(contributor));
     const auto rank = [](const Contributor& c) {
       return std::tuple(-c.pulls_merged, -c.commits, -c.reviews, -c.pulls_opened, -c.issues_opened,

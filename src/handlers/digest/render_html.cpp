@@ -61,18 +61,18 @@ class Page {
     line("</header>");
     if (report_.empty()) return;
     line("<ul class=\"tiles\">");
-    tile(report_.pulls_merged.size(), "PRs merged");
-    tile(report_.pulls_opened.size(), "PRs opened");
-    tile(report_.issues_closed.size(), "issues closed");
-    tile(report_.issues_opened.size(), "issues opened");
-    tile(report_.commits.size(), "commits");
-    tile(report_.contributors.size(), "contributors");
-    tile(report_.releases.size(), "releases");
+    tile(report_.pulls_merged.size(), "PR merged", "PRs merged");
+    tile(report_.pulls_opened.size(), "PR opened", "PRs opened");
+    tile(report_.issues_closed.size(), "issue closed", "issues closed");
+    tile(report_.issues_opened.size(), "issue opened", "issues opened");
+    tile(report_.commits.size(), "commit", "commits");
+    tile(report_.contributors.size(), "contributor", "contributors");
+    tile(report_.releases.size(), "release", "releases");
     line("</ul>");
   }
 
-  void tile(std::size_t count, const char* what) {
-    if (count > 0) line(fmt::format("<li><b>{}</b><span>{}</span></li>", count, what));
+  void tile(std::size_t count, const char* one, const char* many) {
+    if (count > 0) line(fmt::format("<li><b>{}</b><span>{}</span></li>", count, count == 1 ? one : many));
   }
 
   // A list under a heading with its length; nothing for an empty one.

@@ -96,6 +96,7 @@ std::string releases_sentence(const DigestReport& report) {
   if (report.releases.empty()) return {};
   const auto count = static_cast<std::int64_t>(report.releases.size());
   std::vector<std::string> tags;
+  tags.reserve(report.releases.size());
   for (const auto& release : report.releases) tags.push_back(release.tag);
   std::string out = fmt::format("{} {} published", count_of(count, "release"), count == 1 ? "was" : "were");
   if (tags.size() <= 5) out += ": " + enumerate(tags);
@@ -130,8 +131,9 @@ std::string length_of(Duration duration) {
   const auto whole = std::chrono::floor<minutes>(duration).count();
   if (whole < 1) return "under a minute";
   if (whole < 60) return fmt::format("{} min", whole);
-  if (whole < 24 * 60) return two_units(whole / 60, "h", whole % 60, "min");
-  const auto day_count = whole / (24 * 60);
+  constexpr std::int64_t day = 1440;
+  if (whole < day) return two_units(whole / 60, "h", whole % 60, "min");
+  const auto day_count = whole / day;
   const auto hours_left = day_count < 3 ? whole / 60 % 24 : 0;  // Of a long time the hours say nothing.
   return two_units(day_count, day_count == 1 ? "day" : "days", hours_left, "h");
 }
@@ -169,6 +171,7 @@ std::string facts_of(const PullRequest& pull, bool merged) {
   }
   if (!pull.reviewers.empty()) {
     std::vector<std::string> names;
+    names.reserve(pull.reviewers.size());
     for (const auto& reviewer : pull.reviewers) names.push_back(reviewer.label());
     facts.push_back("reviewed by " + enumerate(names));
   }

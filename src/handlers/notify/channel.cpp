@@ -64,6 +64,7 @@ bool ChannelSet::serves(std::string_view recipient) const {
 
 std::vector<std::string> ChannelSet::schemes() const {
   std::vector<std::string> out;
+  out.reserve(by_scheme_.size());
   for (const auto& [scheme, channel] : by_scheme_) out.push_back(scheme);
   return out;
 }

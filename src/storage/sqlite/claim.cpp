@@ -1,3 +1,5 @@
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cassert>
 #include <deque>
@@ -164,15 +166,8 @@ class Claiming {
       read.lane = &lane;
       read.key = {row.small(0), row.time(1), row.id(2).value};
       read.changed = row.small(4) != 0;
-      if (row.null(5)) {
-        read.ids = {{row.id(2).value, row.id(3).value}};
-      } else {
-        Unpacker unpacker(row.bytes(5));
-        read.ids = unpacker.runs();
-        if (!unpacker.ok() || read.ids.empty())
-          throw StorageError(
-              work_.db.file() + ": a row of quern_ready cannot be read; the database is damaged", false);
-      }
+      read.ids = unpack_ready(row.id(2).value, row.id(3).value, row.bytes(5));
+      if (read.ids.empty()) damaged("a row of quern_ready cannot be read");
       lane.read_to = read.key;
       lane.read.push_back(&read);
     }
@@ -214,13 +209,11 @@ class Claiming {
     job.bind(part.first, part.last);
     while (job.step()) {
       const std::uint64_t id = job.id(0).value;
-      for (; expected < id; ++expected)
-        unreadable_.push_back({JobId{expected}, &row, past_of(row, JobId{expected})});
+      for (; expected < id; ++expected) set_aside(row, JobId{expected}, past_of(row, JobId{expected}));
       ++expected;
       take_job(row, JobId{id}, job);
     }
-    for (; expected <= part.last; ++expected)
-      unreadable_.push_back({JobId{expected}, &row, past_of(row, JobId{expected})});
+    for (; expected <= part.last; ++expected) set_aside(row, JobId{expected}, past_of(row, JobId{expected}));
 
     const std::size_t claimed = claims_.size() - before;
     LaneReader& lane = *row.lane;
@@ -230,6 +223,17 @@ class Claiming {
     if (lane.queue != nullptr) lane.queue->limit -= claimed;
     left_ -= claimed;
     return claimed;
+  }
+
+  [[noreturn]] void damaged(const char* what) const {
+    throw StorageError(fmt::format("{}: {}; the database is damaged", work_.db.file(), what), false);
+  }
+
+  void set_aside(const ReadyRow& row, JobId id, const Past& past) {
+    // A damaged range can name more jobs than there ever were.
+    constexpr std::size_t most = 100'000;
+    if (unreadable_.size() == most) damaged("quern_ready names very many jobs that are not there");
+    unreadable_.push_back({id, &row, past});
   }
 
   Past past_of(const ReadyRow& row, JobId id, std::optional<TimePoint>* deadline = nullptr) {
@@ -249,7 +253,7 @@ class Claiming {
     const std::string_view payload = job.bytes(6);
     const bool has_payload = (job.type(6) == SQLITE_BLOB || job.type(6) == SQLITE_TEXT) && !payload.empty();
     if (!has_payload || job.number(1) != lane.id || (!job.null(5) && !more)) {
-      unreadable_.push_back({id, &row, past});
+      set_aside(row, id, past);
       return;
     }
     if (deadline) {

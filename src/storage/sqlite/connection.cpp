@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <cassert>
+#include <cerrno>
 #include <utility>
 
 #include "storage/sqlite/failure.hpp"
@@ -16,6 +17,7 @@ std::string as_plain_path(const std::string& path) { return path.starts_with("fi
 }  // namespace
 
 bool Query::step() {
+  errno = 0;  // so that a failure's reason is told from an older one's
   const int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) return false;
@@ -109,7 +111,10 @@ void Connection::switch_to_wal(int busy_timeout_ms) {
     Query question = query(journal_mode);
     const int code = sqlite3_step(statements_.at(&journal_mode));
     if (code == SQLITE_ROW) {
-      if (question.bytes(0) == "wal") return;
+      // As text: in a database that keeps text as UTF-16, `bytes` would show it so. That is refused later.
+      const auto* const mode =
+          reinterpret_cast<const char*>(sqlite3_column_text(statements_.at(&journal_mode), 0));
+      if (mode != nullptr && std::string_view(mode) == "wal") return;
       throw StorageError(
           fmt::format("{}: write-ahead logging (WAL) is not possible here, as on a network file system; "
                       "put the file on a local disk",
@@ -158,11 +163,12 @@ void Connection::check_in_place() {
 }
 
 void Connection::fail(int code) {
+  const int error = errno;  // SQLite doesn't keep it where a COMMIT fails
   // The host may have left extended codes off; they are there all the same.
   const int extended = sqlite3_extended_errcode(db_);
   if ((extended & 0xFF) == (code & 0xFF)) code = extended;
   if (spoils_connection(code)) usable_ = false;
-  throw failure(code, db_, file_);
+  throw failure(code, db_, file_, error);
 }
 
 }  // namespace quern::inline v1::sqlite

@@ -71,8 +71,8 @@ StorageError input_output(int code, int error, const std::string& file) {
 
 }  // namespace
 
-StorageError failure(int code, sqlite3* db, const std::string& file) {
-  const int error = db == nullptr ? 0 : sqlite3_system_errno(db);
+StorageError failure(int code, sqlite3* db, const std::string& file, int error) {
+  if (db != nullptr && !is_no_space(error)) error = sqlite3_system_errno(db);
   switch (code & 0xFF) {
     case SQLITE_FULL:
       return no_space(file);

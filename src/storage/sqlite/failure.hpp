@@ -9,8 +9,9 @@ struct sqlite3;
 namespace quern::inline v1::sqlite {
 
 /// What a failed call of SQLite means for the user: which file, what happened, what helps.
-/// `code` is what the call returned; `db` (which may be null) knows the rest.
-[[nodiscard]] StorageError failure(int code, sqlite3* db, const std::string& file);
+/// `code` is what the call returned; `db` (which may be null) knows the rest, and `error` is errno right
+/// after it.
+[[nodiscard]] StorageError failure(int code, sqlite3* db, const std::string& file, int error = 0);
 
 /// Why a file could not be opened or created, from looking at its path: a directory, a missing parent,
 /// missing rights. Looks at the file system of the machine; for a VFS of its own pass `look` = false.

@@ -119,4 +119,14 @@ IdRuns Unpacker::runs() {
   return runs;
 }
 
+IdRuns unpack_ready(std::uint64_t first, std::uint64_t last, std::string_view packed) {
+  if (first == 0 || last < first || last > max_job_id) return {};
+  if (packed.empty()) return {{first, last}};
+  Unpacker reader(packed);
+  IdRuns ids = reader.runs();
+  if (!reader.ok() || !reader.done() || ids.empty() || ids.front().first != first || ids.back().last != last)
+    return {};
+  return ids;
+}
+
 }  // namespace quern::inline v1::sqlite

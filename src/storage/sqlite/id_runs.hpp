@@ -59,4 +59,8 @@ class Unpacker {
   bool ok_ = true;
 };
 
+/// The ids of a row of quern_ready; empty when they are malformed. `packed` is empty where it is all from
+/// first to last.
+[[nodiscard]] IdRuns unpack_ready(std::uint64_t first, std::uint64_t last, std::string_view packed);
+
 }  // namespace quern::inline v1::sqlite

@@ -53,6 +53,12 @@ SqliteStorage::Impl::Impl(std::string path, SqliteOptions options)
 std::unique_ptr<Connection> SqliteStorage::Impl::open(bool create, bool read_only) const {
   using std::chrono::duration_cast;
   using std::chrono::milliseconds;
+  // Before it is opened: a connection to another file in this place would take the log that lies beside it
+  // for that file's own, and write it there.
+  const auto check_file = [&] {
+    if (identity_ && identity() != identity_) throw sqlite::failure(SQLITE_READONLY_DBMOVED, nullptr, path_);
+  };
+  check_file();
   auto connection = std::make_unique<Connection>(sqlite::OpenSettings{
       .path = path_,
       .vfs = options_.vfs,
@@ -62,7 +68,7 @@ std::unique_ptr<Connection> SqliteStorage::Impl::open(bool create, bool read_onl
       .busy_timeout_ms = static_cast<int>(duration_cast<milliseconds>(options_.busy_timeout).count()),
       .wal_autocheckpoint = options_.wal_autocheckpoint,
       .cache_kib = options_.cache_mib * 1024});
-  if (identity_ && identity() != identity_) throw sqlite::failure(SQLITE_READONLY_DBMOVED, nullptr, path_);
+  check_file();
   return connection;
 }
 

@@ -227,12 +227,8 @@ class ReadyIds final : public Ids {
       Query row = listing_.db.query(sql::ready_of_lane);
       row.bind(lane);
       while (row.step()) {
-        if (row.null(2)) {
-          ranges.push_back({row.id(0).value, row.id(1).value});
-        } else {
-          const IdRuns runs = Unpacker(row.bytes(2)).runs();
-          ranges.insert(ranges.end(), runs.begin(), runs.end());
-        }
+        const IdRuns ids = unpack_ready(row.id(0).value, row.id(1).value, row.bytes(2));
+        ranges.insert(ranges.end(), ids.begin(), ids.end());
       }
     }
     Listing rest = listing_;

@@ -29,9 +29,7 @@ void check_encoding(Connection& db) {
   Query row = db.query(encoding);
   if (row.step() && row.bytes(0) != "UTF-8")
     throw StorageError(
-        fmt::format("{}: this database keeps text as {}; quern needs UTF-8, use a file of its own", db.file(),
-                    row.string(0)),
-        false);
+        db.file() + ": this database keeps text as UTF-16; quern needs UTF-8, use a file of its own", false);
 }
 
 }  // namespace

@@ -14,16 +14,6 @@ namespace {
 // Bounds what a claim that takes a part of a row has to rewrite.
 constexpr std::size_t most_runs_per_row = 200;
 
-IdRuns unpack_ready(Query& row, int first_column) {
-  const auto first = row.id(first_column).value;
-  const auto last = row.id(first_column + 1).value;
-  if (row.null(first_column + 2)) return {{first, last}};
-  Unpacker reader(row.bytes(first_column + 2));
-  IdRuns ids = reader.runs();
-  if (!reader.ok()) ids.clear();
-  return ids;
-}
-
 }  // namespace
 
 bool Work::has_any(const Statement& any) {
@@ -110,7 +100,7 @@ std::optional<Work::ReadyRow> Work::ready_row(const Place& place, std::size_t mo
   row.bind(place.lane, place.priority.level, place.run_at, place.id);
   for (std::size_t looked_at = 0; looked_at < most && row.step(); ++looked_at) {
     if (row.id(1) < place.id) continue;
-    ReadyRow found{row.id(0).value, unpack_ready(row, 0)};
+    ReadyRow found{row.id(0).value, unpack_ready(row.id(0).value, row.id(1).value, row.bytes(2))};
     const auto run = std::partition_point(found.ids.begin(), found.ids.end(),
                                           [&](const IdRange& range) { return range.last < place.id.value; });
     if (run != found.ids.end() && run->first <= place.id.value) return found;

@@ -1,0 +1,398 @@
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "storage/forwarding_storage.hpp"
+
+/// Storages that are wrong in one way each, made of a right one.
+namespace quern_test::mutants {
+
+using namespace quern;
+using namespace std::chrono_literals;
+
+/// A mutant that changes the jobs that are inserted, also those of a completion.
+class ChangedInsert : public ForwardingStorage {
+ public:
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<InsertResult> insert(std::span<const NewJob> jobs) override {
+    std::vector<NewJob> changed(jobs.begin(), jobs.end());
+    for (NewJob& job : changed) change(job);
+    return inner_.insert(changed);
+  }
+
+ protected:
+  virtual void change(NewJob& job) = 0;
+};
+
+/// A mutant that changes the finishes.
+class ChangedFinish : public ForwardingStorage {
+ public:
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<FinishResult> finish(std::span<const Finish> finishes) override {
+    std::vector<Finish> changed(finishes.begin(), finishes.end());
+    for (Finish& finish : changed) change(finish);
+    return inner_.finish(changed);
+  }
+
+ protected:
+  virtual void change(Finish& finish) = 0;
+  std::optional<Job> find_one(JobId id) { return inner_.find({&id, 1}).at(0); }
+};
+
+/// A mutant that changes the jobs that are found.
+class ChangedFind : public ForwardingStorage {
+ public:
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<std::optional<Job>> find(std::span<const JobId> ids) override {
+    auto jobs = inner_.find(ids);
+    for (auto& job : jobs) {
+      if (job) change(*job);
+    }
+    return jobs;
+  }
+
+ protected:
+  virtual void change(Job& job) = 0;
+};
+
+struct NoEpochCheck final : ChangedFinish {
+  using ChangedFinish::ChangedFinish;
+  void change(Finish& finish) override {
+    if (const auto job = find_one(finish.ref.id)) finish.ref.epoch = job->epoch;
+  }
+};
+struct NoNodeCheck final : ChangedFinish {
+  using ChangedFinish::ChangedFinish;
+  void change(Finish& finish) override {
+    if (const auto job = find_one(finish.ref.id)) finish.ref.node = NodeId{job->node};
+  }
+};
+struct LostFinishIsRecorded final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<FinishResult> finish(std::span<const Finish> finishes) override {
+    auto results = inner_.finish(finishes);
+    for (auto& result : results) result.status = FinishStatus::recorded;
+    return results;
+  }
+};
+struct LostProgressIsHeld final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<RunCheck> progress(std::span<const ProgressUpdate> updates) override {
+    return std::vector(inner_.progress(updates).size(), RunCheck::held);
+  }
+};
+struct StepOfAnyEpoch final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  RunCheck save_step(const RunRef& run, const Step& step) override {
+    auto current = run;
+    if (const auto job = inner_.find({&run.id, 1}).at(0)) current.epoch = job->epoch;
+    return inner_.save_step(current, step);
+  }
+};
+struct ForgetsParents final : ChangedInsert {
+  using ChangedInsert::ChangedInsert;
+  void change(NewJob& job) override { job.parents.clear(); }
+};
+struct ForgetsParentPolicy final : ChangedInsert {
+  using ChangedInsert::ChangedInsert;
+  void change(NewJob& job) override { job.on_parent_failure = ParentPolicy::cancel; }
+};
+struct ForgetsUniqueKey final : ChangedInsert {
+  using ChangedInsert::ChangedInsert;
+  void change(NewJob& job) override { job.unique.key.clear(); }
+};
+struct ForgetsUniquePeriod final : ChangedInsert {
+  using ChangedInsert::ChangedInsert;
+  void change(NewJob& job) override { job.unique.period = Duration(0); }
+};
+struct HoldsKeyAfterCompletion final : ChangedInsert {
+  using ChangedInsert::ChangedInsert;
+  void change(NewJob& job) override { job.unique.while_completed = true; }
+};
+struct NeverReplaces final : ChangedInsert {
+  using ChangedInsert::ChangedInsert;
+  void change(NewJob& job) override { job.unique.on_conflict = UniqueConflict::skip; }
+};
+struct StartsEarly final : ChangedInsert {
+  using ChangedInsert::ChangedInsert;
+  void change(NewJob& job) override { job.run_at = {}; }
+};
+struct StartsABitEarly final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<FinishResult> finish(std::span<const Finish> finishes) override {
+    std::vector<Finish> changed(finishes.begin(), finishes.end());
+    for (Finish& finish : changed) finish.again = When::at(finish.again.resolve(clock().now()) - 1ms);
+    return inner_.finish(changed);
+  }
+};
+struct ForgetsDeadline final : ChangedInsert {
+  using ChangedInsert::ChangedInsert;
+  void change(NewJob& job) override { job.deadline.reset(); }
+};
+struct ForgetsPriority final : ChangedInsert {
+  using ChangedInsert::ChangedInsert;
+  void change(NewJob& job) override { job.priority = Priority::normal; }
+};
+struct InsertsOneByOne final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<InsertResult> insert(std::span<const NewJob> jobs) override {
+    std::vector<InsertResult> results;
+    for (const NewJob& job : jobs) results.push_back(inner_.insert({&job, 1}).at(0));
+    return results;
+  }
+};
+struct InsertsTwice final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<InsertResult> insert(std::span<const NewJob> jobs) override {
+    std::vector<NewJob> changed(jobs.begin(), jobs.end());
+    for (NewJob& job : changed) {
+      if (inner_.find({&job.id, 1}).at(0)) job.id = inner_.reserve_ids(1);
+    }
+    return inner_.insert(changed);
+  }
+};
+struct ClaimsPausedQueues final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<Claim> claim(const ClaimRequest& request) override {
+    const auto queues = inner_.queues();
+    for (const auto& queue : queues) inner_.resume(queue.name);
+    auto claims = inner_.claim(request);
+    for (const auto& queue : queues) {
+      if (queue.paused) inner_.pause(queue.name);
+    }
+    return claims;
+  }
+};
+struct ReturnsAClaimTwice final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<Claim> claim(const ClaimRequest& request) override {
+    auto claims = inner_.claim(request);
+    const std::lock_guard lock(mutex_);
+    if (claims.empty() && ++empty_ % 3 == 0) claims = last_;
+    if (!claims.empty()) last_ = claims;
+    return claims;
+  }
+
+ private:
+  std::mutex mutex_;
+  int empty_ = 0;
+  std::vector<Claim> last_;
+};
+struct ClaimsInReverse final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<Claim> claim(const ClaimRequest& request) override {
+    auto claims = inner_.claim(request);
+    std::ranges::reverse(claims);
+    return claims;
+  }
+};
+struct IgnoresKindLimits final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<Claim> claim(const ClaimRequest& request) override {
+    auto changed = request;
+    for (auto& kind : changed.kinds) kind.limit = request.limit;
+    return inner_.claim(changed);
+  }
+};
+struct IgnoresQueueLimits final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<Claim> claim(const ClaimRequest& request) override {
+    auto changed = request;
+    changed.queues.reset();
+    return inner_.claim(changed);
+  }
+};
+struct CountsAttemptsAtTheError final : ChangedFind {
+  using ChangedFind::ChangedFind;
+  void change(Job& job) override { job.attempt -= job.state == JobState::running ? 1 : 0; }
+};
+struct SnoozeCostsAnAttempt final : ChangedFinish {
+  using ChangedFinish::ChangedFinish;
+  void change(Finish& finish) override {
+    if (finish.outcome == Outcome::snoozed) finish.outcome = Outcome::failed;
+  }
+};
+struct NeverDiesOfAttempts final : ChangedFinish {
+  using ChangedFinish::ChangedFinish;
+  void change(Finish& finish) override {
+    if (finish.outcome == Outcome::failed) finish.outcome = Outcome::snoozed;
+  }
+};
+struct LosesResults final : ChangedFinish {
+  using ChangedFinish::ChangedFinish;
+  void change(Finish& finish) override { finish.result.reset(); }
+};
+struct LosesJobsOfACompletion final : ChangedFinish {
+  using ChangedFinish::ChangedFinish;
+  void change(Finish& finish) override { finish.jobs.clear(); }
+};
+struct RecordsBeforeTheFinish final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<FinishResult> finish(std::span<const Finish> finishes) override {
+    for (const Finish& finish : finishes) {
+      for (const Record& record : finish.records) inner_.put_record(record);
+    }
+    return inner_.finish(finishes);
+  }
+};
+struct CancelBeatsSuccess final : ChangedFinish {
+  using ChangedFinish::ChangedFinish;
+  void change(Finish& finish) override {
+    const auto job = find_one(finish.ref.id);
+    if (job && job->cancel_requested) finish.outcome = Outcome::cancelled;
+  }
+};
+struct ForgetsCancelOfARunningJob final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<CancelResult> cancel(std::span<const JobId> ids, std::string_view who) override {
+    std::vector<CancelResult> results;
+    for (const JobId id : ids) {
+      const auto job = inner_.find({&id, 1}).at(0);
+      const bool runs = job && job->state == JobState::running;
+      results.push_back(runs ? CancelResult::requested : inner_.cancel({&id, 1}, who).at(0));
+    }
+    return results;
+  }
+};
+struct NeverQuarantines final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  RescueResult rescue(std::size_t limit, int /*crashes*/) override { return inner_.rescue(limit, 1'000'000); }
+};
+struct RescuesFromLiveNodes final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  RescueResult rescue(std::size_t limit, int crashes) override {
+    for (const auto& node : inner_.nodes()) inner_.retire(node.id);
+    return inner_.rescue(limit, crashes);
+  }
+};
+struct UnboundedRescue final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  RescueResult rescue(std::size_t /*limit*/, int crashes) override {
+    return inner_.rescue(1'000'000, crashes);
+  }
+};
+struct RenewsTheDead final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  RenewResult renew(NodeId node) override {
+    static_cast<void>(inner_.renew(node));
+    return RenewResult::renewed;
+  }
+};
+struct RetireDoesNothing final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  void retire(NodeId /*node*/) override {}
+};
+struct PrunesByStateAlone final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  PruneResult prune(const PruneRequest& request) override {
+    auto changed = request;
+    changed.older_than = Duration(0);
+    return inner_.prune(changed);
+  }
+};
+struct PromotesWithoutBound final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  PromoteResult promote(std::size_t /*limit*/) override { return inner_.promote(1'000'000); }
+};
+struct ForgetsWhatIsDueNext final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  PromoteResult promote(std::size_t limit) override {
+    auto result = inner_.promote(limit);
+    result.next = TimePoint::max();
+    return result;
+  }
+};
+struct CountsWithoutRunning final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<JobCount> count() override {
+    auto counts = inner_.count();
+    std::erase_if(counts, [](const JobCount& count) { return count.state == JobState::running; });
+    return counts;
+  }
+};
+struct ListsWithoutFilter final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  JobPage list(const JobFilter& filter) override {
+    auto changed = filter;
+    changed.tag.clear();
+    return inner_.list(changed);
+  }
+};
+struct ListsTheLastOfAPageAgain final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  JobPage list(const JobFilter& filter) override {
+    auto changed = filter;
+    if (changed.after && changed.oldest_first) --changed.after.value;
+    return inner_.list(changed);
+  }
+};
+struct ReservesTooFew final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  JobId reserve_ids(std::size_t count) override {
+    const auto first = inner_.reserve_ids(count > 0 ? 1 : 0);
+    return first;
+  }
+};
+struct RetriesInPlace final : ChangedFind {
+  using ChangedFind::ChangedFind;
+  void change(Job& job) override { job.run = 1; }
+};
+struct ForgetsErrors final : ChangedFind {
+  using ChangedFind::ChangedFind;
+  void change(Job& job) override {
+    if (job.errors.size() > 1) job.errors.erase(job.errors.begin(), job.errors.end() - 1);
+  }
+};
+struct SortsSteps final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<Step> steps(JobId id) override {
+    auto steps = inner_.steps(id);
+    std::ranges::sort(steps, {}, &Step::name);
+    return steps;
+  }
+};
+struct RecordsWithoutCase final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::optional<Payload> get_record(std::string_view collection, std::string_view key) override {
+    std::string lower(key);
+    for (char& c : lower) c = c == 'K' ? 'k' : c;
+    return inner_.get_record(collection, lower);
+  }
+};
+struct TellsTwice final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  void observe(StorageObserver& observer) override {
+    inner_.observe(observer);
+    inner_.observe(observer);
+  }
+};
+struct TellsNothing final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  void observe(StorageObserver& /*observer*/) override {}
+};
+struct NoticesItself final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::uint64_t foreign_changes() override { return ++changes_; }
+
+ private:
+  std::atomic<std::uint64_t> changes_ = 0;
+};
+struct NotThreadSafeIds final : ForwardingStorage {  // reads, and writes later
+  using ForwardingStorage::ForwardingStorage;
+  JobId reserve_ids(std::size_t count) override {
+    const auto first = inner_.reserve_ids(count);
+    if (++calls_ % 2 == 0 && last_ != 0 && first.value > 100) return JobId{last_};
+    last_ = first.value;
+    return first;
+  }
+
+ private:
+  std::atomic<std::uint64_t> calls_ = 0;
+  std::atomic<std::uint64_t> last_ = 0;
+};
+
+}  // namespace quern_test::mutants
