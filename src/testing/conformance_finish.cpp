@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "quern/core/limits.hpp"
 #include "testing/scene.hpp"
 
