@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "quern/core/limits.hpp"
 #include "testing/scene.hpp"
 

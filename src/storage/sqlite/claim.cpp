@@ -1,12 +1,78 @@
+#include <fmt/core.h>
+
 #include <algorithm>
+#include <cassert>
+#include <deque>
+#include <limits>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "storage/sqlite/operations.hpp"
-#include "storage/sqlite/ready_merge.hpp"
 #include "storage/sqlite/sql.hpp"
 
 namespace quern::inline v1::sqlite {
 namespace {
+
+/// The limits of a request by name, and how much of each is left.
+class Limits {
+ public:
+  explicit Limits(const std::vector<ClaimLimit>& limits) {
+    for (const ClaimLimit& limit : limits) by_name_.emplace(limit.name, limit);
+  }
+  ClaimLimit* find(std::string_view name) {
+    const auto found = by_name_.find(name);
+    return found == by_name_.end() ? nullptr : &found->second;
+  }
+
+ private:
+  std::unordered_map<std::string_view, ClaimLimit> by_name_;  // the names are the request's
+};
+
+/// Where a job stands among the ready ones.
+struct ReadyKey {
+  int priority = 0;
+  TimePoint run_at{};
+  std::uint64_t id = 0;
+  friend auto operator<=>(const ReadyKey&, const ReadyKey&) = default;
+};
+
+struct ReadyRow;
+
+/// A lane that the request wants, read forward.
+struct LaneReader {
+  LaneId id = 0;
+  const Lane* names = nullptr;
+  ClaimLimit* kind = nullptr;
+  ClaimLimit* queue = nullptr;   // null: bounded by the total alone
+  std::deque<ReadyRow*> read{};  // and not yet merged
+  std::size_t read_at_once = 1;
+  ReadyKey read_to{std::numeric_limits<int>::min(), TimePoint::min(), 0};  // the last row read
+  ReadyKey used_to{};  // the last row that something was taken of; all rows before it were used, too
+  bool used = false;
+  std::int64_t taken = 0;  // jobs that are ready no longer
+  std::int64_t claimed = 0;
+
+  [[nodiscard]] std::size_t left(std::size_t total) const {
+    auto left = std::min(total, kind->limit);
+    if (queue != nullptr) left = std::min(left, queue->limit);
+    return left;
+  }
+};
+
+/// A row of quern_ready with what is left of it.
+struct ReadyRow {
+  LaneReader* lane = nullptr;
+  ReadyKey key{};  // as stored
+  bool changed = false;
+  IdRuns ids{};
+  std::size_t run = 0;  // the range that begins with the next id; those before are used up
+  bool used = false;
+
+  [[nodiscard]] ReadyKey next() const { return {key.priority, key.run_at, ids[run].first}; }
+  [[nodiscard]] bool empty() const { return run == ids.size(); }
+};
+
+bool is_later(const ReadyRow* a, const ReadyRow* b) { return a->next() > b->next(); }
 
 /// What was before this claim.
 struct Past {
@@ -23,19 +89,26 @@ struct Refused {
   Past past{};
 };
 
-/// A claim in progress.
+/// A claim in progress: merges the wanted lanes by (priority, run_at, id).
 class Claiming {
  public:
   Claiming(Work& work, const ClaimRequest& request)
-      : work_(work), request_(request), left_(request.limit), ready_(work, request) {}
+      : work_(work), request_(request), left_(request.limit), kinds_(request.kinds) {
+    if (request.queues) queues_.emplace(*request.queues);
+  }
 
   std::vector<Claim> run() {
-    while (left_ > 0) {
-      const auto part = ready_.next(left_);
-      if (!part) break;
-      take(*part);
+    open_lanes();
+    while (left_ > 0 && !heap_.empty()) {
+      std::pop_heap(heap_.begin(), heap_.end(), is_later);
+      ReadyRow& row = *heap_.back();
+      heap_.pop_back();
+      const std::size_t budget = row.lane->left(left_);
+      if (budget == 0) continue;  // its lane has had its share
+      take_some(row, budget);
+      if (!row.empty()) push(row);
     }
-    ready_.write_back();
+    write_back();
     write_claim();
     for (const Refused& job : expired_) refuse(job, DeadReason::expired, "not started by its deadline");
     for (const Refused& job : unreadable_) {
@@ -52,32 +125,114 @@ class Claiming {
     std::vector<std::uint64_t> ids{};  // in the order of the claim
   };
 
-  void take(const ReadyMerge::Part& part) {
-    const ReadyRow& row = *part.row;
+  void open_lanes() {
+    std::unordered_set<std::string> paused;
+    Query pauses = work_.db.query(sql::paused_queues);
+    while (pauses.step()) paused.insert(pauses.string(0));
+    Query ready = work_.db.query(sql::lanes_in_state);
+    ready.bind(static_cast<int>(JobState::ready));
+    while (ready.step()) {
+      const LaneId id = ready.number(0);
+      const Lane& names = work_.lanes.name(work_.db, id);
+      ClaimLimit* const kind = kinds_.find(names.kind);
+      ClaimLimit* const queue = queues_ ? queues_->find(names.queue) : nullptr;
+      if (kind == nullptr || (queues_ && queue == nullptr) || paused.contains(names.queue)) continue;
+      lanes_.push_back({.id = id, .names = &names, .kind = kind, .queue = queue});
+    }
+    for (LaneReader& lane : lanes_) {
+      if (lane.left(left_) > 0) merge_next(lane);
+    }
+  }
+
+  void push(ReadyRow& row) {
+    heap_.push_back(&row);
+    std::push_heap(heap_.begin(), heap_.end(), is_later);
+  }
+
+  /// Puts the lane's next row among those that are merged.
+  void merge_next(LaneReader& lane) {
+    if (lane.read.empty()) read_more(lane);
+    if (lane.read.empty()) return;
+    push(*lane.read.front());
+    lane.read.pop_front();
+  }
+
+  void read_more(LaneReader& lane) {
+    constexpr std::size_t most_at_once = 256;
+    Query row = work_.db.query(sql::next_ready);
+    row.bind(lane.id, lane.read_to.priority, lane.read_to.run_at, lane.read_to.id, lane.read_at_once);
+    while (row.step()) {
+      ReadyRow& read = rows_.emplace_back();
+      read.lane = &lane;
+      read.key = {row.small(0), row.time(1), row.id(2).value};
+      read.changed = row.small(4) != 0;
+      read.ids = unpack_ready(row.id(2).value, row.id(3).value, row.bytes(5));
+      if (read.ids.empty()) damaged("a row of quern_ready cannot be read");
+      lane.read_to = read.key;
+      lane.read.push_back(&read);
+    }
+    lane.read_at_once = std::min(lane.read_at_once * 4, most_at_once);
+  }
+
+  /// Takes ids of the row as long as no other row's come before them.
+  void take_some(ReadyRow& row, std::size_t budget) {
+    LaneReader& lane = *row.lane;
+    if (!row.used) {
+      row.used = true;
+      lane.used = true;
+      lane.used_to = row.key;
+      merge_next(lane);
+    }
+    auto stop = std::numeric_limits<std::uint64_t>::max();
+    if (!heap_.empty()) {
+      const ReadyKey other = heap_.front()->next();
+      if (other.priority == row.key.priority && other.run_at == row.key.run_at) stop = other.id;
+    }
+    while (!row.empty() && row.ids[row.run].first < stop && budget > 0) {
+      IdRange& range = row.ids[row.run];
+      const std::uint64_t most = std::min<std::uint64_t>(budget, stop - range.first);
+      const IdRange part{range.first, std::min(range.last, range.first + (most - 1))};
+      budget -= take(row, part);
+      if (part.last == range.last) {
+        ++row.run;
+      } else {
+        range.first = part.last + 1;
+      }
+    }
+  }
+
+  /// Takes a range of ids; returns how many of them run now.
+  std::size_t take(const ReadyRow& row, IdRange part) {
     const std::size_t before = claims_.size();
-    std::uint64_t expected = part.ids.first;
+    std::uint64_t expected = part.first;
     Query job = work_.db.query(sql::claimed_jobs);
-    job.bind(part.ids.first, part.ids.last);
+    job.bind(part.first, part.last);
     while (job.step()) {
       const std::uint64_t id = job.id(0).value;
       for (; expected < id; ++expected) set_aside(row, JobId{expected}, past_of(row, JobId{expected}));
       ++expected;
       take_job(row, JobId{id}, job);
     }
-    for (; expected <= part.ids.last; ++expected)
-      set_aside(row, JobId{expected}, past_of(row, JobId{expected}));
+    for (; expected <= part.last; ++expected) set_aside(row, JobId{expected}, past_of(row, JobId{expected}));
+
     const std::size_t claimed = claims_.size() - before;
+    LaneReader& lane = *row.lane;
+    lane.taken += static_cast<std::int64_t>(part.size());
+    lane.claimed += static_cast<std::int64_t>(claimed);
+    lane.kind->limit -= claimed;
+    if (lane.queue != nullptr) lane.queue->limit -= claimed;
     left_ -= claimed;
-    ready_.took(part, claimed);
+    return claimed;
+  }
+
+  [[noreturn]] void damaged(const char* what) const {
+    throw StorageError(fmt::format("{}: {}; the database is damaged", work_.db.file(), what), false);
   }
 
   void set_aside(const ReadyRow& row, JobId id, const Past& past) {
     // A damaged range can name more jobs than there ever were.
     constexpr std::size_t most = 100'000;
-    if (unreadable_.size() == most)
-      throw StorageError(
-          work_.db.file() + ": quern_ready names very many jobs that are not there; the database is damaged",
-          false);
+    if (unreadable_.size() == most) damaged("quern_ready names very many jobs that are not there");
     unreadable_.push_back({id, &row, past});
   }
 
@@ -90,7 +245,7 @@ class Claiming {
   }
 
   void take_job(const ReadyRow& row, JobId id, const Query& job) {
-    const ClaimLane& lane = *row.lane;
+    const LaneReader& lane = *row.lane;
     auto deadline = job.maybe_time(4);
     const Past past = past_of(row, id, &deadline);
     std::optional<JobMore> more;
@@ -149,6 +304,22 @@ class Claiming {
     entries_.push_back({.group = std::move(group), .ids = {id.value}});
   }
 
+  /// The rows that were used go; what is left of them comes back.
+  void write_back() {
+    for (const LaneReader& lane : lanes_) {
+      if (!lane.used) continue;
+      work_.db.run(sql::delete_ready_prefix, lane.id, lane.used_to.priority, lane.used_to.run_at,
+                   lane.used_to.id);
+      work_.count(lane.id, JobState::ready, -lane.taken);
+      work_.count(lane.id, JobState::running, lane.claimed);
+    }
+    for (const ReadyRow& row : rows_) {
+      if (!row.used || row.empty()) continue;
+      const IdRuns rest(row.ids.begin() + static_cast<std::ptrdiff_t>(row.run), row.ids.end());
+      work_.put_back(row.lane->id, row.key.priority, row.key.run_at, rest, row.changed);
+    }
+  }
+
   /// One row for the whole batch.
   void write_claim() {
     if (claims_.empty()) return;
@@ -186,7 +357,11 @@ class Claiming {
   Work& work_;
   const ClaimRequest& request_;
   std::size_t left_;
-  ReadyMerge ready_;
+  Limits kinds_;
+  std::optional<Limits> queues_;
+  std::deque<LaneReader> lanes_;
+  std::deque<ReadyRow> rows_;
+  std::vector<ReadyRow*> heap_;
   std::vector<Claim> claims_;
   std::vector<Entry> entries_;
   std::vector<Refused> expired_;

@@ -37,11 +37,11 @@ CREATE TABLE quern_changed(
   id INTEGER PRIMARY KEY, run INTEGER NOT NULL, attempt INTEGER NOT NULL, epoch INTEGER NOT NULL,
   crashes INTEGER NOT NULL, snoozes INTEGER NOT NULL, run_at INTEGER NOT NULL, deadline INTEGER, started_at INTEGER);
 
--- Sets of ready jobs that share priority, run_at and lane. changed: the set is one job, which has a row in quern_changed.
+-- Sets of ready jobs that share lane, priority and run_at. changed: the set is one job, which has a row in quern_changed.
 CREATE TABLE quern_ready(
-  priority INTEGER NOT NULL, run_at INTEGER NOT NULL, first_id INTEGER NOT NULL, lane INTEGER NOT NULL,
-  last_id INTEGER NOT NULL, changed INTEGER NOT NULL, ids BLOB, PRIMARY KEY(priority, run_at, first_id)) WITHOUT ROWID;
-CREATE INDEX quern_ready_lane ON quern_ready(lane, priority, run_at, first_id);
+  lane INTEGER NOT NULL, priority INTEGER NOT NULL, run_at INTEGER NOT NULL, first_id INTEGER NOT NULL,
+  last_id INTEGER NOT NULL, changed INTEGER NOT NULL, ids BLOB,
+  PRIMARY KEY(lane, priority, run_at, first_id)) WITHOUT ROWID;
 
 CREATE TABLE quern_sched(
   run_at INTEGER NOT NULL, id INTEGER NOT NULL, lane INTEGER NOT NULL, priority INTEGER NOT NULL,

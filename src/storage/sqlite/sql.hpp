@@ -116,36 +116,30 @@ inline constexpr Statement delete_changed{"delete_changed",
 // --- ready
 
 inline constexpr Statement add_ready{"add_ready",
-                                     "INSERT INTO quern_ready(priority, run_at, first_id, lane, last_id, "
+                                     "INSERT INTO quern_ready(lane, priority, run_at, first_id, last_id, "
                                      "changed, ids) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)"};
-// The next rows of all lanes, beyond (?1, ?2, ?3).
-// SEARCH quern_ready USING PRIMARY KEY ((priority,run_at,first_id)>(?,?,?))
+// The next rows of a lane, beyond (?2, ?3, ?4).
+// SEARCH quern_ready USING PRIMARY KEY (lane=? AND (priority,run_at,first_id)>(?,?,?))
 inline constexpr Statement next_ready{
     "next_ready",
-    "SELECT priority, run_at, first_id, lane, last_id, changed, ids FROM quern_ready "
-    "WHERE (priority, run_at, first_id) > (?1, ?2, ?3) ORDER BY priority, run_at, first_id LIMIT ?4"};
-// The next rows of one lane, beyond (?1, ?2, ?3).
-// SEARCH quern_ready USING INDEX quern_ready_lane (lane=? AND (priority,run_at,first_id)>(?,?,?))
-inline constexpr Statement next_ready_of_lane{
-    "next_ready_of_lane",
-    "SELECT priority, run_at, first_id, lane, last_id, changed, ids FROM quern_ready "
-    "WHERE lane = ?5 AND (priority, run_at, first_id) > (?1, ?2, ?3) ORDER BY priority, run_at, first_id "
-    "LIMIT ?4"};
-// What a claim has used up. SEARCH quern_ready USING PRIMARY KEY ((priority,run_at,first_id)>(?,?,?) AND
-// (priority,run_at,first_id)<(?,?,?))
-inline constexpr Statement delete_ready_range{
-    "delete_ready_range",
-    "DELETE FROM quern_ready WHERE (priority, run_at, first_id) >= (?1, ?2, ?3) "
-    "AND (priority, run_at, first_id) <= (?4, ?5, ?6)"};
+    "SELECT priority, run_at, first_id, last_id, changed, ids FROM quern_ready "
+    "WHERE lane = ?1 AND (priority, run_at, first_id) > (?2, ?3, ?4) ORDER BY priority, run_at, first_id "
+    "LIMIT ?5"};
+// What a claim has used up: the rows of a lane up to (?2, ?3, ?4).
+// SEARCH quern_ready USING PRIMARY KEY (lane=? AND (priority,run_at,first_id)<(?,?,?))
+inline constexpr Statement delete_ready_prefix{
+    "delete_ready_prefix",
+    "DELETE FROM quern_ready WHERE lane = ?1 AND (priority, run_at, first_id) <= (?2, ?3, ?4)"};
 // The rows that may hold a job, likeliest first.
-// SEARCH quern_ready USING INDEX quern_ready_lane (lane=? AND priority=? AND run_at=? AND first_id<?)
+// SEARCH quern_ready USING PRIMARY KEY (lane=? AND priority=? AND run_at=? AND first_id<?)
 inline constexpr Statement ready_with{
     "ready_with",
-    "SELECT first_id, last_id, ids FROM quern_ready INDEXED BY quern_ready_lane "
+    "SELECT first_id, last_id, ids FROM quern_ready "
     "WHERE lane = ?1 AND priority = ?2 AND run_at = ?3 AND first_id <= ?4 ORDER BY first_id DESC"};
-// SEARCH quern_ready USING PRIMARY KEY (priority=? AND run_at=? AND first_id=?)
+// SEARCH quern_ready USING PRIMARY KEY (lane=? AND priority=? AND run_at=? AND first_id=?)
 inline constexpr Statement delete_ready{
-    "delete_ready", "DELETE FROM quern_ready WHERE priority = ?1 AND run_at = ?2 AND first_id = ?3"};
+    "delete_ready",
+    "DELETE FROM quern_ready WHERE lane = ?1 AND priority = ?2 AND run_at = ?3 AND first_id = ?4"};
 
 // --- sched and expiry
 

@@ -76,7 +76,7 @@ inline constexpr Statement failed_down{"failed_down",
                                        "<= ?1 AND state = ?2 ORDER BY id DESC"};
 // SEARCH quern_jobs USING INTEGER PRIMARY KEY (rowid=?)
 inline constexpr Statement lane_of_job{"lane_of_job", "SELECT lane FROM quern_jobs WHERE id = ?1"};
-// The ready jobs of one lane. SEARCH quern_ready USING INDEX quern_ready_lane (lane=?)
+// The ready jobs of one lane. SEARCH quern_ready USING PRIMARY KEY (lane=?)
 inline constexpr Statement ready_of_lane{"ready_of_lane",
                                          "SELECT first_id, last_id, ids FROM quern_ready WHERE lane = ?1"};
 

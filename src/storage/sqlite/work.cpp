@@ -112,7 +112,7 @@ void Work::take_from_ready(const Place& place) {
   flush_ready();
   auto row = ready_row(place, std::numeric_limits<std::size_t>::max());
   assert(row);  // `locate` found it
-  db.run(sql::delete_ready, place.priority.level, place.run_at, row->first_id);
+  db.run(sql::delete_ready, place.lane, place.priority.level, place.run_at, row->first_id);
   take_out(row->ids, place.id.value);
   write_ready(place.lane, place.priority.level, place.run_at, row->ids, false);
 }
@@ -216,7 +216,7 @@ void Work::write_ready(LaneId lane, int priority, TimePoint run_at, const IdRuns
     } else {
       Packer packer;
       packer.runs(part);
-      db.run(sql::add_ready, priority, run_at, part.front().first, lane, part.back().last, changed,
+      db.run(sql::add_ready, lane, priority, run_at, part.front().first, part.back().last, changed,
              Blob{packer.bytes()});
     }
   }
