@@ -234,6 +234,25 @@ void add_transaction_cases(Cases& cases) {
              QUERN_EXPECT(!s.find(second.id).has_value());
            });
 
+  add_case(cases, "I12 a parent that another completion of the batch did not add is stood in for",
+           [](Scene& s) {
+             s.add();
+             s.add();
+             const JobId holder = s.add(s.unique_job("fetch"));
+             const auto claims = s.claim();
+             const auto duplicate = s.unique_job("fetch");
+             const auto child = s.child_of({duplicate.id});
+             const std::vector<Finish> finishes{{.ref = claims[0].ref, .jobs = {duplicate}},
+                                                {.ref = claims[1].ref, .jobs = {child}}};
+             for (const FinishResult& result : s.store().finish(finishes))
+               QUERN_EXPECT_EQ(result.state, JobState::completed);
+             QUERN_EXPECT(!s.find(duplicate.id).has_value());
+             QUERN_EXPECT_EQ(s.get(child.id).parents, std::vector{holder});
+             QUERN_EXPECT_EQ(s.state(child.id), JobState::blocked);
+             s.complete(claims[2]);
+             QUERN_EXPECT_EQ(s.state(child.id), JobState::ready);
+           });
+
   add_case(cases, "I10 a completion frees its unique key for the jobs that it adds", [](Scene& s) {
     const JobId first = s.add(s.unique_job("chain"));
     const auto next = s.unique_job("chain");

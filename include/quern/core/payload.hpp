@@ -16,7 +16,7 @@ class Payload {
   Payload() : text_("null") {}
 
   /// Takes JSON text as it is.
-  [[nodiscard]] static Payload json(std::string text) { return Payload(Raw{}, std::move(text)); }
+  [[nodiscard]] static Payload json(std::string text);
 
   /// Encodes a value that nlohmann::json can encode (a number, a container, a struct with
   /// NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE). Include <nlohmann/json.hpp> where you call it.

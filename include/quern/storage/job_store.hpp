@@ -51,7 +51,8 @@ concept JobStore = requires(S& store, std::span<const NewJob> jobs, const ClaimR
 
   // One answer per finish, in order; recorded exactly once, and only for the run that holds the job. A job
   // that ends frees its unique key and resolves its dependents in the same transaction. A job whose cancel
-  // was requested ends cancelled unless it completed. A failed one without attempts left is dead.
+  // was requested ends cancelled unless it completed. A failed one without attempts left is dead. The jobs
+  // that the batch adds are one batch: what insert() says of parents holds for all of them together.
   { store.finish(finishes) } -> std::same_as<std::vector<FinishResult>>;
 
   // Makes up to `limit` due scheduled jobs ready, earliest first, and lets up to `limit` jobs expire.

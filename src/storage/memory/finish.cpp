@@ -21,6 +21,7 @@ std::vector<FinishResult> Jobs::finish(Call& call, std::span<const Finish> finis
     if (!lost && finish.outcome == Outcome::completed) check_batch(finish.jobs, coming);
   }
 
+  StandIns stand_ins;
   std::vector<FinishResult> results;
   results.reserve(finishes.size());
   for (std::size_t i = 0; i < finishes.size(); ++i) {
@@ -33,7 +34,7 @@ std::vector<FinishResult> Jobs::finish(Call& call, std::span<const Finish> finis
     finish_one(call, *held[i], finish);
     settle(call);
     if (finish.outcome == Outcome::completed) {
-      insert(call, finish.jobs);
+      insert_checked(call, finish.jobs, stand_ins);
       for (const Record& record : finish.records) put_record(record);
     }
     // Where this finish put it; what later ones of the batch do to it is theirs to tell.

@@ -18,9 +18,14 @@ JobId Jobs::reserve_ids(std::size_t count) {
 std::vector<InsertResult> Jobs::insert(Call& call, std::span<const NewJob> jobs) {
   std::set<JobId> coming;
   check_batch(jobs, coming);
+  StandIns stand_ins;
+  return insert_checked(call, jobs, stand_ins);
+}
+
+std::vector<InsertResult> Jobs::insert_checked(Call& call, std::span<const NewJob> jobs,
+                                               StandIns& stand_ins) {
   std::vector<InsertResult> results;
   results.reserve(jobs.size());
-  std::map<JobId, JobId> stand_ins;
   for (const NewJob& job : jobs) results.push_back(insert_one(call, job, stand_ins));
   return results;
 }
@@ -45,8 +50,7 @@ void Jobs::check_batch(std::span<const NewJob> jobs, std::set<JobId>& coming) co
   }
 }
 
-/// `stand_ins`: for jobs of the batch that were not added, the holder of their key.
-InsertResult Jobs::insert_one(Call& call, const NewJob& job, std::map<JobId, JobId>& stand_ins) {
+InsertResult Jobs::insert_one(Call& call, const NewJob& job, StandIns& stand_ins) {
   if (rows_.contains(job.id)) return {.status = InsertStatus::repeated};
 
   InsertResult result;
@@ -73,7 +77,7 @@ InsertResult Jobs::insert_one(Call& call, const NewJob& job, std::map<JobId, Job
   return result;
 }
 
-void Jobs::add_row(Call& call, const NewJob& job, const std::map<JobId, JobId>& stand_ins) {
+void Jobs::add_row(Call& call, const NewJob& job, const StandIns& stand_ins) {
   Row fresh;
   fresh.job = {.id = job.id,
                .kind = job.kind,

@@ -110,8 +110,12 @@ class Jobs {
   void release_key(const Row& row);
 
   // insert.cpp
-  InsertResult insert_one(Call& call, const NewJob& job, std::map<JobId, JobId>& stand_ins);
-  void add_row(Call& call, const NewJob& job, const std::map<JobId, JobId>& stand_ins);
+
+  /// For jobs of this call that were not added, the holder of their key: it is the parent in their stead.
+  using StandIns = std::map<JobId, JobId>;
+  std::vector<InsertResult> insert_checked(Call& call, std::span<const NewJob> jobs, StandIns& stand_ins);
+  InsertResult insert_one(Call& call, const NewJob& job, StandIns& stand_ins);
+  void add_row(Call& call, const NewJob& job, const StandIns& stand_ins);
   void check_batch(std::span<const NewJob> jobs, std::set<JobId>& coming) const;
 
   // finish.cpp

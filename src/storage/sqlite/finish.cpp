@@ -132,6 +132,7 @@ std::vector<FinishResult> finish(Work& work, std::span<const Finish> finishes) {
     for (const NewJob& job : finish.jobs) coming.insert(job.id);
   }
 
+  StandIns stand_ins;
   std::vector<FinishResult> results;
   results.reserve(finishes.size());
   for (std::size_t i = 0; i < finishes.size(); ++i) {
@@ -146,7 +147,7 @@ std::vector<FinishResult> finish(Work& work, std::span<const Finish> finishes) {
     if (finish.outcome == Outcome::completed) {
       if (!finish.jobs.empty()) {
         work.flush_completed();  // they may name it as their parent
-        insert_checked(work, finish.jobs);
+        insert_checked(work, finish.jobs, stand_ins);
       }
       for (const Record& record : finish.records)
         work.db.run(sql::put_record, record.collection, record.key, Blob{record.value.text()});

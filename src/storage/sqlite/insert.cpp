@@ -12,7 +12,7 @@ namespace {
 /// One batch on its way in.
 class Insert {
  public:
-  explicit Insert(Work& work) : work_(work) {}
+  Insert(Work& work, StandIns& stand_ins) : work_(work), stand_ins_(stand_ins) {}
 
   InsertResult add(const NewJob& job) {
     const bool plain = job.unique.key.empty() && job.parents.empty();
@@ -140,7 +140,7 @@ class Insert {
   }
 
   Work& work_;
-  std::map<JobId, JobId> stand_ins_;
+  StandIns& stand_ins_;
 };
 
 }  // namespace
@@ -183,10 +183,10 @@ void check_batch(Work& work, std::span<const NewJob> jobs, std::set<JobId>& comi
   }
 }
 
-std::vector<InsertResult> insert_checked(Work& work, std::span<const NewJob> jobs) {
+std::vector<InsertResult> insert_checked(Work& work, std::span<const NewJob> jobs, StandIns& stand_ins) {
   std::vector<InsertResult> results;
   results.reserve(jobs.size());
-  Insert insert(work);
+  Insert insert(work, stand_ins);
   for (const NewJob& job : jobs) results.push_back(insert.add(job));
   return results;
 }
@@ -194,7 +194,8 @@ std::vector<InsertResult> insert_checked(Work& work, std::span<const NewJob> job
 std::vector<InsertResult> insert(Work& work, std::span<const NewJob> jobs) {
   std::set<JobId> coming;
   check_batch(work, jobs, coming);
-  return insert_checked(work, jobs);
+  StandIns stand_ins;
+  return insert_checked(work, jobs, stand_ins);
 }
 
 }  // namespace quern::inline v1::sqlite

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <set>
 #include <span>
 #include <string_view>
@@ -20,8 +21,10 @@ std::vector<InsertResult> insert(Work& work, std::span<const NewJob> jobs);
 /// Throws InvalidArgument for an id out of range or twice, or an unknown parent. `coming`: ids that earlier
 /// batches of the same call bring; those of this one are added.
 void check_batch(Work& work, std::span<const NewJob> jobs, std::set<JobId>& coming);
-/// The same without the check.
-std::vector<InsertResult> insert_checked(Work& work, std::span<const NewJob> jobs);
+/// For jobs of this call that were not added, the holder of their key: it is the parent in their stead.
+using StandIns = std::map<JobId, JobId>;
+/// Inserts what `check_batch` let through.
+std::vector<InsertResult> insert_checked(Work& work, std::span<const NewJob> jobs, StandIns& stand_ins);
 
 // claim.cpp
 /// True when there may be something to claim; false is certain. Reads only.
