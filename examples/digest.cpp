@@ -187,7 +187,7 @@ int run(const Arguments& arguments) {
     std::cerr << "Going on with digest " << to_string(id) << ", which was begun before.\n";
   } else {
     id = queue.enqueue(arguments.job,
-                       {.tags = {tag}, .unique = {.key = "digest:" + tag}, .created_by = "quern-digest"});
+                       {.tags = {tag}, .created_by = "quern-digest", .unique = {.key = "digest:" + tag}});
   }
 
   ProgressBar bar;

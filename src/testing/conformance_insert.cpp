@@ -94,11 +94,11 @@ void add_insert_cases(Cases& cases) {
                  .timeout = 90s,
                  .tenant = "tenant ü",
                  .tags = {"zebra", "apple", "zebra crossing"},
-                 .unique = {.key = "key ü"},
                  .parents = {parent},
                  .on_parent_failure = ParentPolicy::run,
                  .created_by = "user:é",
-                 .digest = "digest-1"};
+                 .digest = "digest-1",
+                 .unique = {.key = "key ü"}};
     s.add(given);
     const Job job = s.get(given.id);
     QUERN_EXPECT_EQ(job.kind, given.kind);

@@ -123,7 +123,8 @@ namespace {
 std::string leading_invariants(std::string_view name) {
   std::string found;
   while (name.size() > 4 && name[0] == 'I' && name[1] >= '0' && name[1] <= '9') {
-    found += (found.empty() ? "" : " ") + std::string(name.substr(0, 3));
+    if (!found.empty()) found += ' ';
+    found += name.substr(0, 3);
     name.remove_prefix(4);
   }
   return found;

@@ -216,7 +216,7 @@ TEST_CASE("what is accepted can be parsed, after any change of a byte", "[json]"
       } else {
         text[at] = alphabet[random.below(alphabet.size())];
       }
-      if (text.empty()) text = "0";
+      if (text.empty()) text.push_back('0');
     }
     if (refusal(text).empty()) {
       ++accepted;

@@ -69,7 +69,7 @@ TEST_CASE("each field that is outside its limit is refused by name", "[limits]")
       {"kind", [](NewJob& j) { j.kind = std::string("a\0", 2); }},
       {"queue", [](NewJob& j) { j.queue.clear(); }},
       {"queue", [](NewJob& j) { j.queue = std::string(129, 'q'); }},
-      {"queue", [](NewJob& j) { j.queue = "\x1B"; }},
+      {"queue", [](NewJob& j) { j.queue.assign(1, '\x1B'); }},
       {"priority", [](NewJob& j) { j.priority = Priority{-1}; }},
       {"priority", [](NewJob& j) { j.priority = Priority{10}; }},
       {"max_attempts", [](NewJob& j) { j.max_attempts = -1; }},

@@ -1,5 +1,7 @@
 #include "quern/handlers/http_transport.hpp"
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <cstdlib>
 #include <stdexcept>
@@ -272,6 +274,6 @@ TEST_CASE("one transport serves several threads at once", "[http]") {
         bodies[i] = transport.perform({.url = server.url() + "/" + std::to_string(i)}).body;
     });
   for (auto& thread : threads) thread.join();
-  for (std::size_t i = 0; i < bodies.size(); ++i) CHECK(bodies[i] == "/" + std::to_string(i));
+  for (std::size_t i = 0; i < bodies.size(); ++i) CHECK(bodies[i] == fmt::format("/{}", i));
   CHECK(server.log().size() == 40);
 }

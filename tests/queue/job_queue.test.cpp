@@ -27,9 +27,9 @@ TEST_CASE("an enqueued job is found with all that was said of it", "[queue]") {
                                                         .timeout = 30s,
                                                         .tenant = "acme",
                                                         .tags = {"welcome", "vip"},
-                                                        .unique = {.key = "welcome-ada"},
                                                         .created_by = "signup",
-                                                        .digest = "d1"});
+                                                        .digest = "d1",
+                                                        .unique = {.key = "welcome-ada"}});
   CHECK(added.added());
   const quern::Job job = engine.job(added);
   CHECK(job.kind == "mail");

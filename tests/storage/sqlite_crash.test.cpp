@@ -1,5 +1,7 @@
 // A process killed at each boundary of each operation leaves a sound file, with all that it had acknowledged.
 
+#include <fmt/format.h>
+
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -74,7 +76,7 @@ void work(const std::string& path, const quern::ManualClock& clock, quern::Manua
     storage.rescue(10, 3);
     storage.retry(std::vector{jobs[4].id}, "crash");
     storage.pause("elsewhere");
-    storage.put_record({.collection = "c", .key = "k" + std::to_string(round)});
+    storage.put_record({.collection = "c", .key = fmt::format("k{}", round)});
     storage.prune({.state = JobState::cancelled, .older_than = 0s, .limit = 1});
     storage.retire(node);
   }

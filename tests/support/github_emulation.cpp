@@ -1,5 +1,7 @@
 #include "support/github_emulation.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <fstream>
@@ -74,7 +76,7 @@ Reply GitHubEmulation::error(int status, const std::string& message) const {
 Reply GitHubEmulation::found(const ServedRequest& request, const json& value, bool authorised,
                              const std::string& link) {
   const std::string body = value.dump();
-  const std::string etag = "\"" + std::to_string(std::hash<std::string>{}(body)) + "\"";
+  const std::string etag = fmt::format("\"{}\"", std::hash<std::string>{}(body));
   Reply reply = Reply::json(200, body);
   reply.headers.emplace_back("ETag", "W/" + etag);
   if (!link.empty()) reply.headers.emplace_back("Link", link);

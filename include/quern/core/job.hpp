@@ -60,11 +60,12 @@ struct NewJob {
   Duration timeout{0};              ///< Of one attempt. 0: as its handler or the configuration says.
   std::string tenant{};             ///< Whose job it is; free for the host to use.
   std::vector<std::string> tags{};  ///< For finding it again.
-  Unique unique{};                  ///< At most one such job.
   std::vector<JobId> parents{};  ///< Must end first; each exists already or stands earlier in the same batch.
   ParentPolicy on_parent_failure = ParentPolicy::cancel;
   std::string created_by{};  ///< Who asked for it: a user, "job:17", "schedule:nightly".
   std::string digest{};      ///< The digest that this job belongs to, if any.
+  // The last one: where a member after it may throw, g++ 12 at -O3 falsely warns of -Wmaybe-uninitialized.
+  Unique unique{};  ///< At most one such job.
 };
 
 /// How an attempt went wrong.

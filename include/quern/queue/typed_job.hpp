@@ -52,11 +52,12 @@ struct JobOptions {
   Duration timeout{0};
   std::string tenant{};
   std::vector<std::string> tags{};
-  Unique unique{};               ///< `{.key = "user-17"}` or `{.by_arguments = true, .period = 1h}`
   std::vector<JobId> parents{};  ///< Jobs that must end first.
   ParentPolicy on_parent_failure = ParentPolicy::cancel;
   std::string created_by{};
   std::string digest{};
+  // The last one: where a member after it may throw, g++ 12 at -O3 falsely warns of -Wmaybe-uninitialized.
+  Unique unique{};  ///< `{.key = "user-17"}` or `{.by_arguments = true, .period = 1h}`
 };
 
 /// The job that an enqueue adds: the kind's defaults, with the options over them. What neither names is left

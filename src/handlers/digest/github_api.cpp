@@ -73,7 +73,7 @@ std::string related(std::string_view link, std::string_view relation) {
       value = value.substr(0, value.find(';'));
     }
     // One link may stand for several relations, separated by blanks.
-    if ((" " + std::string(value) + " ").find(" " + std::string(relation) + " ") != std::string::npos)
+    if (fmt::format(" {} ", value).find(fmt::format(" {} ", relation)) != std::string::npos)
       return std::string(url);
   }
 }

@@ -138,7 +138,7 @@ class Page {
   void releases() {
     list("Releases", report_.releases.size(), report_.releases, "", [](const Release& release) {
       std::string out = "<b>" + link(text(release.tag), release.url) + "</b>";
-      if (!release.name.empty() && release.name != release.tag) out += " " + text(release.name);
+      if (!release.name.empty() && release.name != release.tag) out += fmt::format(" {}", text(release.name));
       return fmt::format("{}<span class=\"facts\">{}{}</span>", out, date_of(release.published_at),
                          release.prerelease ? ", pre-release" : "");
     });

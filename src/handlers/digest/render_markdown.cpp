@@ -18,7 +18,7 @@ std::string opening(std::string_view plain) {
   if (digits != std::string_view::npos && digits > 0 && (plain[digits] == '.' || plain[digits] == ')'))
     return std::string(plain.substr(0, digits)) + "\\" + text(plain.substr(digits));
   const bool mark = !plain.empty() && std::string_view("#+-=").find(plain[0]) != std::string_view::npos;
-  return (mark ? "\\" : "") + text(plain);
+  return fmt::format("{}{}", mark ? "\\" : "", text(plain));
 }
 
 // A link whose target can't end early, or the label alone where there is none to follow.
@@ -79,7 +79,7 @@ class Page {
     std::size_t shown = 0;
     for (const auto& item : items) {
       if (shown++ == options_.max_items) break;
-      line("- " + entry(item));
+      line(fmt::format("- {}", entry(item)));
     }
     if (items.size() > options_.max_items)
       line(fmt::format("- and {} more", items.size() - options_.max_items));
@@ -121,7 +121,7 @@ class Page {
   void releases() {
     list("Releases", report_.releases.size(), report_.releases, "", [](const Release& release) {
       std::string out = "**" + link(text(release.tag), release.url) + "**";
-      if (!release.name.empty() && release.name != release.tag) out += " " + text(release.name);
+      if (!release.name.empty() && release.name != release.tag) out += fmt::format(" {}", text(release.name));
       return fmt::format("{}, {}{}", out, date_of(release.published_at),
                          release.prerelease ? ", pre-release" : "");
     });
@@ -148,7 +148,7 @@ class Page {
     const std::size_t merges = report_.commits.size() - plain.size();
     list("Commits", report_.commits.size(), plain,
          merges == 0 ? "" : fmt::format("{} merges are not listed.", merges), [](const Commit& commit) {
-           return fmt::format("{} {}, by {}", link("`" + short_sha(commit.sha) + "`", commit.url),
+           return fmt::format("{} {}, by {}", link(fmt::format("`{}`", short_sha(commit.sha)), commit.url),
                               text(commit.subject), text(commit.author.label()));
          });
   }

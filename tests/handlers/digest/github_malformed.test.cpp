@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -169,7 +170,7 @@ TEST_CASE("an answer that is nested without end is refused", "[github]") {
   Replay replay = recording(1);
   for (auto& [url, response] : replay.responses)
     if (url.find("/pulls?state=all") != std::string::npos)
-      response.body = "[{\"user\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}]";
+      response.body = fmt::format(R"([{{"user":{:[>100000}{:]>100000}}}])", "", "");
   CHECK_THROWS_AS(fetch(replay), GitHubError);
 }
 

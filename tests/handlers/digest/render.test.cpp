@@ -1,5 +1,7 @@
 #include "quern/handlers/digest/render.hpp"
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -216,7 +218,7 @@ TEST_CASE("long lists are cut for people and whole for programs", "[render]") {
   auto activity = quiet();
   for (int i = 1; i <= 30; ++i)
     activity.issues.push_back(
-        {i, "Issue", "", {"p" + std::to_string(i), "", false}, {}, time("2024-05-03"), {}});
+        {i, "Issue", "", {fmt::format("p{}", i), "", false}, {}, time("2024-05-03"), {}});
   const auto report = analyze(activity);
   const auto markdown = render_markdown(report, {.max_items = 10});
   CHECK(markdown.find("## Issues opened (30)") != std::string::npos);
