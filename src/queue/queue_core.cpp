@@ -92,14 +92,26 @@ void QueueCore::set_defaults(std::string_view kind, const JobDefaults& defaults)
       std::string(kind), KindDefaults{std::string(defaults.queue), defaults.max_attempts, defaults.timeout});
 }
 
+void check_priority(Priority priority) {
+  if (priority.level < Priority::most_urgent || priority.level > Priority::least_urgent)
+    throw InvalidArgument("priority", fmt::format("is {}; allowed are {} to {}", priority.level,
+                                                  Priority::most_urgent, Priority::least_urgent));
+}
+
+void check_queue_name(std::string_view queue, const JobLimits& limits) {
+  check_text(queue, "queue", limits.name_bytes);
+  if (queue.empty()) throw InvalidArgument("queue", "is empty");
+}
+
 std::vector<Enqueued> answers(std::span<const NewJob> jobs, std::span<const InsertResult> results) {
   assert(jobs.size() == results.size());
   std::vector<Enqueued> out;
   out.reserve(jobs.size());
   for (std::size_t i = 0; i < jobs.size(); ++i) {
-    const bool holder =
-        results[i].status == InsertStatus::duplicate || results[i].status == InsertStatus::rescheduled;
-    out.push_back({holder ? results[i].holder : jobs[i].id, results[i].status});
+    const InsertStatus status = results[i].status;
+    const bool added =
+        status == InsertStatus::added || status == InsertStatus::repeated || status == InsertStatus::replaced;
+    out.push_back({added ? jobs[i].id : results[i].holder, status});
   }
   return out;
 }

@@ -81,6 +81,24 @@ std::vector<RetryResult> MemoryStorage::retry(std::span<const JobId> ids, std::s
   return impl_->alone([&](Call& call) { return impl_->jobs.retry(call, ids, who); });
 }
 
+std::vector<ChangeResult> MemoryStorage::reschedule(std::span<const JobId> ids, When when,
+                                                    std::string_view who) {
+  return impl_->alone([&](Call& call) { return impl_->jobs.reschedule(call, ids, when, who); });
+}
+
+std::vector<ChangeResult> MemoryStorage::set_priority(std::span<const JobId> ids, Priority priority,
+                                                      std::string_view who) {
+  return impl_->alone([&](Call& call) { return impl_->jobs.set_priority(call, ids, priority, who); });
+}
+
+std::vector<EraseResult> MemoryStorage::erase(std::span<const JobId> ids) {
+  return impl_->alone([&](Call& call) { return impl_->jobs.erase(call, ids); });
+}
+
+std::optional<JobId> MemoryStorage::key_holder(const std::string& key) {
+  return impl_->alone([&](const Call& call) { return impl_->jobs.holder_of(call, key); });
+}
+
 std::vector<std::optional<Job>> MemoryStorage::find(std::span<const JobId> ids) {
   const std::lock_guard lock(impl_->mutex);
   return impl_->jobs.find(ids);
@@ -168,6 +186,11 @@ void MemoryStorage::resume(std::string_view queue) {
     call.work = true;
     return 0;
   });
+}
+
+void MemoryStorage::limit_queue(std::string_view queue, std::uint64_t max_waiting) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->jobs.limit_queue(queue, max_waiting);
 }
 
 std::vector<QueueStatus> MemoryStorage::queues() {

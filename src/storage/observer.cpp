@@ -32,6 +32,12 @@ std::string_view to_string(JobEventType type) noexcept {
       return "job.cancelled";
     case JobEventType::dead:
       return "job.dead";
+    case JobEventType::rescheduled:
+      return "job.rescheduled";
+    case JobEventType::priority_changed:
+      return "job.priority_changed";
+    case JobEventType::erased:
+      return "job.erased";
   }
   return "job.unknown";
 }

@@ -20,6 +20,7 @@ std::string show(Duration value) { return to_text(value); }
 std::string show(JobId value) { return fmt::format("job {}", value.value); }
 std::string show(NodeId value) { return fmt::format("node {}", value.value); }
 std::string show(const Payload& value) { return value.text(); }
+std::string show(Priority value) { return to_string(value); }
 std::string show(const Progress& value) { return fmt::format("{} % \"{}\"", value.percent, value.message); }
 std::string show(const JobCount& value) {
   return fmt::format("{}/{} {}: {}", value.queue, value.kind, to_string(value.state), value.count);

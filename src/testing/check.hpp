@@ -49,6 +49,7 @@ namespace quern::inline v1::testing::detail {
 [[nodiscard]] std::string show(NodeId value);
 [[nodiscard]] std::string show(const Payload& value);
 [[nodiscard]] std::string show(const Progress& value);
+[[nodiscard]] std::string show(Priority value);
 [[nodiscard]] std::string show(const JobCount& value);
 
 template <class T>

@@ -158,6 +158,40 @@ void add_event_order_cases(Cases& cases) {
              QUERN_EXPECT_EQ(recorder.types(), (Types{created, started, failed, dead}));
            });
 
+  add_case(cases,
+           "what is asked of a job that waits is told with who asked, and nothing where it changed nothing",
+           [](Scene& s) {
+             const JobId id = s.add(s.unique_job("key"));
+             const JobId running = s.add();
+             s.cancel(id);
+             const auto claim = s.start(running);
+             s.retry(id);
+             Recorder recorder(s.store());
+             const std::vector ids{id, running, JobId{987'654'321}};
+             s.store().reschedule(ids, When::after(1h), "ann");
+             auto events = recorder.events();
+             QUERN_EXPECT_EQ(events.size(), std::size_t{1});
+             QUERN_EXPECT_EQ(events[0].type, rescheduled);
+             QUERN_EXPECT_EQ(events[0].id, id);
+             QUERN_EXPECT_EQ(events[0].run_at, s.clock.now() + 1h);
+             QUERN_EXPECT_EQ(events[0].message, std::string("rescheduled by ann"));
+             auto other = s.unique_job("key", UniqueConflict::reschedule);
+             other.run_at = When::after(2h);
+             s.insert(other);
+             events = recorder.events();
+             QUERN_EXPECT_EQ(events.size(), std::size_t{1});
+             QUERN_EXPECT_EQ(events[0].type, rescheduled);
+             QUERN_EXPECT_EQ(events[0].run_at, s.clock.now() + 2h);
+             s.store().set_priority(ids, Priority::high, "bob");
+             events = recorder.events();
+             QUERN_EXPECT_EQ(events.size(), std::size_t{1});
+             QUERN_EXPECT_EQ(events[0].type, priority_changed);
+             QUERN_EXPECT_EQ(events[0].message, std::string("priority changed by bob"));
+             s.store().erase(ids);
+             QUERN_EXPECT_EQ(recorder.types(), Types{erased});
+             s.complete(claim);
+           });
+
   add_case(cases, "I04 a lost finish is told as a lost lease, and nothing else", [](Scene& s) {
     const auto claim = s.start(s.add());
     s.complete(claim);

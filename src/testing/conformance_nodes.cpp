@@ -14,6 +14,34 @@ std::vector<NodeId> node_ids(const Scene& s) {
 }  // namespace
 
 void add_node_cases(Cases& cases) {
+  add_case(cases, "a node is listed with what it can run and what is left of its lease", [](Scene& s) {
+    const auto plain = s.store().nodes().at(0);
+    QUERN_EXPECT_EQ(plain.lease_left, lease);
+    QUERN_EXPECT_EQ(plain.info.slots, 0U);
+    QUERN_EXPECT(!plain.info.queues.has_value());
+    const NodeInfo info{.name = "big",
+                        .lease = 10s,
+                        .slots = 8,
+                        .kinds = {{"mail", 4}, {"kind \"\xC3\xBC\"", 8}},
+                        .queues = std::vector<SlotCount>{{"default", 2}}};
+    const NodeId big = s.store().register_node(info);
+    s.clock.advance(4s);
+    auto status = s.store().nodes().at(1);
+    QUERN_EXPECT_EQ(status.id, big);
+    QUERN_EXPECT_EQ(status.info.slots, 8U);
+    QUERN_EXPECT(status.info.kinds == info.kinds);
+    QUERN_EXPECT(status.info.queues == info.queues);
+    QUERN_EXPECT_EQ(status.lease_left, Duration(6s));
+    s.store().renew(big);
+    QUERN_EXPECT_EQ(s.store().nodes().at(1).lease_left, Duration(10s));
+    s.clock.advance(11s);
+    status = s.store().nodes().at(1);
+    QUERN_EXPECT_EQ(status.state, NodeState::alive);  // nobody has looked yet
+    QUERN_EXPECT_EQ(status.lease_left, Duration(0));
+    s.clock.reboot(Duration(0));
+    QUERN_EXPECT_EQ(s.store().nodes().at(0).lease_left, Duration(0));
+  });
+
   add_case(cases, "a node is alive for its lease, and again for as long after each renewal", [](Scene& s) {
     const JobId id = s.add();
     const auto claim = s.start(id);

@@ -139,6 +139,7 @@ void add_fencing_cases(Cases& cases);
 void add_finish_cases(Cases& cases);
 void add_run_cases(Cases& cases);
 void add_cancel_cases(Cases& cases);
+void add_change_cases(Cases& cases);
 void add_node_cases(Cases& cases);
 void add_upkeep_cases(Cases& cases);
 void add_read_cases(Cases& cases);

@@ -15,6 +15,7 @@ const std::vector<ConformanceCase>& storage_conformance_cases() {
     detail::add_finish_cases(cases);
     detail::add_run_cases(cases);
     detail::add_cancel_cases(cases);
+    detail::add_change_cases(cases);
     detail::add_node_cases(cases);
     detail::add_upkeep_cases(cases);
     detail::add_read_cases(cases);

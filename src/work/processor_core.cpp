@@ -46,12 +46,27 @@ ProcessorOptions checked(ProcessorOptions options, const JobQueueConfig& config)
   return options;
 }
 
-NodeInfo node_info(const ProcessorOptions& options) {
+NodeInfo node_info(const ProcessorOptions& options, const HandlerRegistry& handlers) {
   std::array<char, 256> host{};
   if (::gethostname(host.data(), host.size() - 1) != 0) host = {"unknown"};
   const auto process = static_cast<std::int64_t>(::getpid());
-  return {options.name.empty() ? fmt::format("{}:{}", host.data(), process) : options.name, host.data(),
-          process, options.lease};
+  const auto slots = static_cast<std::size_t>(options.max_concurrent_jobs);
+  const auto most = [slots](int concurrency) {
+    return concurrency == 0 ? slots : std::min(slots, static_cast<std::size_t>(concurrency));
+  };
+  NodeInfo info{.name = options.name.empty() ? fmt::format("{}:{}", host.data(), process) : options.name,
+                .host = host.data(),
+                .process = process,
+                .lease = options.lease,
+                .slots = slots};
+  for (const auto& [kind, entry] : handlers.entries())
+    info.kinds.push_back({kind, most(entry.options.concurrency)});
+  if (!options.queues.empty()) {
+    info.queues.emplace();
+    for (const QueueSlots& queue : options.queues)
+      info.queues->push_back({queue.name, most(queue.concurrency)});
+  }
+  return info;
 }
 
 }  // namespace
@@ -65,7 +80,7 @@ ProcessorCore::ProcessorCore(QueueCore& queue, HandlerRegistry handlers, Process
       waker_(std::make_shared<Waker>()),
       lease_waker_(std::make_shared<Waker>()),
       shared_(std::make_shared<Shared>(std::move(handlers), queue.config().limits, waker_)),
-      lease_(storage_, node_info(options_), options_.log),
+      lease_(storage_, node_info(options_, shared_->handlers), options_.log),
       default_retry_(queue.config().retry_policy()),
       random_(options_.seed) {
   for (const auto& [kind, entry] : shared_->handlers.entries())

@@ -105,6 +105,11 @@ TEST_CASE("the conformance suite catches storages that keep house badly", "[stor
                       PromotesWithoutBound, ForgetsWhatIsDueNext, RetriesInPlace);
 }
 
+TEST_CASE("the conformance suite catches storages that change waiting jobs badly", "[storage][mutants]") {
+  QUERN_EXPECT_CAUGHT(ReschedulesEndedJobs, ReschedulesForNow, PrioritizesTheFirst, ErasesByCancelling,
+                      LimitsNothing, LimitsOneLess, FillsUpToTheLimit, KnowsNoHolder);
+}
+
 TEST_CASE("the conformance suite catches storages that read and tell badly", "[storage][mutants]") {
   QUERN_EXPECT_CAUGHT(CountsWithoutRunning, ListsWithoutFilter, ListsTheLastOfAPageAgain, ForgetsErrors,
                       SortsSteps, RecordsWithoutCase, TellsTwice, TellsNothing, NoticesItself);

@@ -26,6 +26,18 @@ class ForwardingStorage : public quern::StoragePort {
   std::vector<quern::RetryResult> retry(std::span<const quern::JobId> ids, std::string_view who) override {
     return inner_.retry(ids, who);
   }
+  std::vector<quern::ChangeResult> reschedule(std::span<const quern::JobId> ids, quern::When when,
+                                              std::string_view who) override {
+    return inner_.reschedule(ids, when, who);
+  }
+  std::vector<quern::ChangeResult> set_priority(std::span<const quern::JobId> ids, quern::Priority priority,
+                                                std::string_view who) override {
+    return inner_.set_priority(ids, priority, who);
+  }
+  std::vector<quern::EraseResult> erase(std::span<const quern::JobId> ids) override {
+    return inner_.erase(ids);
+  }
+  std::optional<quern::JobId> key_holder(const std::string& key) override { return inner_.key_holder(key); }
   std::vector<std::optional<quern::Job>> find(std::span<const quern::JobId> ids) override {
     return inner_.find(ids);
   }
@@ -51,6 +63,9 @@ class ForwardingStorage : public quern::StoragePort {
   std::vector<quern::NodeStatus> nodes() override { return inner_.nodes(); }
   void pause(std::string_view queue) override { inner_.pause(queue); }
   void resume(std::string_view queue) override { inner_.resume(queue); }
+  void limit_queue(std::string_view queue, std::uint64_t max_waiting) override {
+    inner_.limit_queue(queue, max_waiting);
+  }
   std::vector<quern::QueueStatus> queues() override { return inner_.queues(); }
   void put_record(const quern::Record& record) override { inner_.put_record(record); }
   std::optional<quern::Payload> get_record(std::string_view collection, std::string_view key) override {

@@ -395,4 +395,57 @@ struct NotThreadSafeIds final : ForwardingStorage {  // reads, and writes later
   std::atomic<std::uint64_t> last_ = 0;
 };
 
+struct ReschedulesEndedJobs final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<ChangeResult> reschedule(std::span<const JobId> ids, When when, std::string_view who) override {
+    inner_.retry(ids, who);
+    return inner_.reschedule(ids, when, who);
+  }
+};
+struct ReschedulesForNow final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<ChangeResult> reschedule(std::span<const JobId> ids, When, std::string_view who) override {
+    return inner_.reschedule(ids, When(), who);
+  }
+};
+struct PrioritizesTheFirst final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<ChangeResult> set_priority(std::span<const JobId> ids, Priority,
+                                         std::string_view who) override {
+    return inner_.set_priority(ids, Priority::critical, who);
+  }
+};
+/// Instead of deleting.
+struct ErasesByCancelling final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<EraseResult> erase(std::span<const JobId> ids) override {
+    inner_.cancel(ids, {});
+    return std::vector<EraseResult>(ids.size(), EraseResult::erased);
+  }
+};
+struct LimitsNothing final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  void limit_queue(std::string_view, std::uint64_t) override {}
+};
+struct LimitsOneLess final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  void limit_queue(std::string_view queue, std::uint64_t max_waiting) override {
+    inner_.limit_queue(queue, max_waiting > 1 ? max_waiting - 1 : max_waiting);
+  }
+};
+/// What fits is added, one job at a time.
+struct FillsUpToTheLimit final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<InsertResult> insert(std::span<const NewJob> jobs) override {
+    auto results = inner_.insert(jobs);
+    if (results.empty() || results[0].status != InsertStatus::queue_full) return results;
+    for (std::size_t i = 0; i < jobs.size(); ++i) results[i] = inner_.insert(jobs.subspan(i, 1)).at(0);
+    return results;
+  }
+};
+struct KnowsNoHolder final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::optional<JobId> key_holder(const std::string&) override { return std::nullopt; }
+};
+
 }  // namespace quern_test::mutants

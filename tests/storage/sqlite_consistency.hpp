@@ -81,7 +81,8 @@ class SqliteConsistency {
 
   void read_jobs() {
     for (const auto& row :
-         db_.rows("SELECT j.id, j.lane, j.priority, CASE WHEN c.id IS NULL THEN j.run_at ELSE c.run_at END, "
+         db_.rows("SELECT j.id, j.lane, coalesce(c.priority, j.priority), CASE WHEN c.id IS NULL THEN "
+                  "j.run_at ELSE c.run_at END, "
                   "CASE WHEN c.id IS NULL THEN j.deadline ELSE c.deadline END, c.id IS NOT NULL, c.epoch "
                   "FROM quern_jobs j LEFT JOIN quern_changed c ON c.id = j.id")) {
       jobs_[number(row[0])] = {.lane = std::stoll(row[1]),

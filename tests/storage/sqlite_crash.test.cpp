@@ -75,6 +75,11 @@ void work(const std::string& path, const quern::ManualClock& clock, quern::Manua
     storage.promote(10);
     storage.rescue(10, 3);
     storage.retry(std::vector{jobs[4].id}, "crash");
+    storage.reschedule(std::vector{jobs[5].id}, quern::When::after(1h), "crash");
+    storage.set_priority(std::vector{jobs[5].id}, quern::Priority::low, "crash");
+    const NewJob extra{.id = storage.reserve_ids(1), .kind = "extra"};
+    storage.insert({&extra, 1});
+    storage.erase(std::vector{extra.id});
     storage.pause("elsewhere");
     storage.put_record({.collection = "c", .key = fmt::format("k{}", round)});
     storage.prune({.state = JobState::cancelled, .older_than = 0s, .limit = 1});

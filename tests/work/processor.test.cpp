@@ -93,12 +93,12 @@ TEST_CASE("a delayed job starts at its time and the engine asks to be called the
 }
 
 TEST_CASE("an idle engine asks its storage for nothing between its polls", "[processor]") {
+  int calls = 0;  // lives longer than the processor, whose end calls the storage, too
+  int ticks = 0;
   Engine engine;
   engine.handlers.on("work", [](JobContext&) {});
   const auto processor = engine.processor();
   engine.settle(*processor);
-  int calls = 0;
-  int ticks = 0;
   engine.storage.before = [&](std::string_view) { ++calls; };
   const auto end = engine.clock.now() + 60s;
   while (engine.clock.now() < end) {

@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "quern/queue/bulk.hpp"
 #include "quern/queue/queue_core.hpp"
+#include "quern/queue/why_not_running.hpp"
 
 namespace quern::inline v1 {
 
@@ -136,9 +138,54 @@ class JobQueue {
     return core_.storage().retry(ids, who);
   }
 
+  /// A job that waits then waits for `when` instead; ready at once where that has come. A blocked one keeps
+  /// it for when its parents have ended.
+  ChangeResult reschedule(JobId id, When when, std::string_view who = {}) {
+    return core_.storage().reschedule(std::span(&id, 1), when, who).front();
+  }
+  /// Of a job that waits. Throws InvalidArgument (field "priority") beyond 0 to 9.
+  ChangeResult set_priority(JobId id, Priority priority, std::string_view who = {}) {
+    detail::check_priority(priority);
+    return core_.storage().set_priority(std::span(&id, 1), priority, who).front();
+  }
+  /// Deletes a job that waits or has ended, with all that belongs to it; never one that a blocked job needs.
+  EraseResult erase(JobId id) { return core_.storage().erase(std::span(&id, 1)).front(); }
+
+  // The same to all jobs that a filter gives, in batches, each a transaction of its own: what is done stays
+  // done where a later batch throws. A filter that names no states means those that the operation is for:
+  // waiting and running jobs to be cancelled, dead and cancelled ones to be retried, all but running ones to
+  // be erased, waiting ones to be changed.
+  BulkResult cancel_all(const JobFilter& filter, const BulkOptions& options = {}) {
+    return detail::cancel_all(core_.storage(), filter, options);
+  }
+  BulkResult retry_all(const JobFilter& filter, const BulkOptions& options = {}) {
+    return detail::retry_all(core_.storage(), filter, options);
+  }
+  BulkResult erase_all(const JobFilter& filter, const BulkOptions& options = {}) {
+    return detail::erase_all(core_.storage(), filter, options);
+  }
+  BulkResult reschedule_all(const JobFilter& filter, When when, const BulkOptions& options = {}) {
+    return detail::reschedule_all(core_.storage(), filter, when, options);
+  }
+  BulkResult set_priority_all(const JobFilter& filter, Priority priority, const BulkOptions& options = {}) {
+    detail::check_priority(priority);
+    return detail::set_priority_all(core_.storage(), filter, priority, options);
+  }
+
+  /// Why the job does not run now, as data and in words; empty when there is no such job.
+  [[nodiscard]] std::optional<WhyNotRunning> why_not_running(JobId id) {
+    return quern::why_not_running(core_.storage(), id);
+  }
+
   /// After it returned, no new job of the queue starts, on any node.
   void pause(std::string_view queue) { core_.storage().pause(queue); }
   void resume(std::string_view queue) { core_.storage().resume(queue); }
+  /// From now on at most `max_waiting` jobs wait in the queue, for all who share the storage; an enqueue that
+  /// finds it full answers `InsertStatus::queue_full` and adds nothing. 0: no limit. Kept in the storage.
+  void limit(std::string_view queue, std::uint64_t max_waiting) {
+    detail::check_queue_name(queue, core_.config().limits);
+    core_.storage().limit_queue(queue, max_waiting);
+  }
   [[nodiscard]] std::vector<QueueStatus> queues() { return core_.storage().queues(); }
 
   /// Delivers every event of this storage object from now on, in order per job. See EventBus.

@@ -18,7 +18,7 @@ namespace quern::inline v1 {
 
 /// What an enqueue answers.
 struct Enqueued {
-  JobId id{};  ///< The job: the new one, or the holder of the unique key.
+  JobId id{};  ///< The job: the new one, or the holder of the unique key. Zero where the queue is full.
   InsertStatus status = InsertStatus::added;
 
   /// True when a job was added by this call.
@@ -71,6 +71,11 @@ class QueueCore {
   std::uint64_t ids_left_ = 0;
   std::uint64_t id_block_;
 };
+
+/// Throws InvalidArgument (field "priority").
+void check_priority(Priority priority);
+/// Throws InvalidArgument (field "queue").
+void check_queue_name(std::string_view queue, const JobLimits& limits);
 
 /// One answer per job, from what the storage said.
 [[nodiscard]] std::vector<Enqueued> answers(std::span<const NewJob> jobs,

@@ -25,6 +25,12 @@ class StoragePort {
   virtual PromoteResult promote(std::size_t limit) = 0;
   virtual std::vector<CancelResult> cancel(std::span<const JobId> ids, std::string_view who) = 0;
   virtual std::vector<RetryResult> retry(std::span<const JobId> ids, std::string_view who) = 0;
+  virtual std::vector<ChangeResult> reschedule(std::span<const JobId> ids, When when,
+                                               std::string_view who) = 0;
+  virtual std::vector<ChangeResult> set_priority(std::span<const JobId> ids, Priority priority,
+                                                 std::string_view who) = 0;
+  virtual std::vector<EraseResult> erase(std::span<const JobId> ids) = 0;
+  virtual std::optional<JobId> key_holder(const std::string& key) = 0;
   virtual std::vector<std::optional<Job>> find(std::span<const JobId> ids) = 0;
   virtual JobPage list(const JobFilter& filter) = 0;
   virtual std::vector<JobCount> count() = 0;
@@ -43,6 +49,7 @@ class StoragePort {
 
   virtual void pause(std::string_view queue) = 0;
   virtual void resume(std::string_view queue) = 0;
+  virtual void limit_queue(std::string_view queue, std::uint64_t max_waiting) = 0;
   virtual std::vector<QueueStatus> queues() = 0;
 
   virtual void put_record(const Record& record) = 0;
@@ -80,6 +87,15 @@ class StorageAdapter final : public StoragePort {
   std::vector<RetryResult> retry(std::span<const JobId> ids, std::string_view who) override {
     return store_.retry(ids, who);
   }
+  std::vector<ChangeResult> reschedule(std::span<const JobId> ids, When when, std::string_view who) override {
+    return store_.reschedule(ids, when, who);
+  }
+  std::vector<ChangeResult> set_priority(std::span<const JobId> ids, Priority priority,
+                                         std::string_view who) override {
+    return store_.set_priority(ids, priority, who);
+  }
+  std::vector<EraseResult> erase(std::span<const JobId> ids) override { return store_.erase(ids); }
+  std::optional<JobId> key_holder(const std::string& key) override { return store_.key_holder(key); }
   std::vector<std::optional<Job>> find(std::span<const JobId> ids) override { return store_.find(ids); }
   JobPage list(const JobFilter& filter) override { return store_.list(filter); }
   std::vector<JobCount> count() override { return store_.count(); }
@@ -100,6 +116,9 @@ class StorageAdapter final : public StoragePort {
 
   void pause(std::string_view queue) override { store_.pause(queue); }
   void resume(std::string_view queue) override { store_.resume(queue); }
+  void limit_queue(std::string_view queue, std::uint64_t max_waiting) override {
+    store_.limit_queue(queue, max_waiting);
+  }
   std::vector<QueueStatus> queues() override { return store_.queues(); }
 
   void put_record(const Record& record) override { store_.put_record(record); }
@@ -144,6 +163,15 @@ class AnyStorage {
   std::vector<RetryResult> retry(std::span<const JobId> ids, std::string_view who) {
     return port_->retry(ids, who);
   }
+  std::vector<ChangeResult> reschedule(std::span<const JobId> ids, When when, std::string_view who) {
+    return port_->reschedule(ids, when, who);
+  }
+  std::vector<ChangeResult> set_priority(std::span<const JobId> ids, Priority priority,
+                                         std::string_view who) {
+    return port_->set_priority(ids, priority, who);
+  }
+  std::vector<EraseResult> erase(std::span<const JobId> ids) { return port_->erase(ids); }
+  std::optional<JobId> key_holder(const std::string& key) { return port_->key_holder(key); }
   std::vector<std::optional<Job>> find(std::span<const JobId> ids) { return port_->find(ids); }
   JobPage list(const JobFilter& filter) { return port_->list(filter); }
   std::vector<JobCount> count() { return port_->count(); }
@@ -159,6 +187,9 @@ class AnyStorage {
   std::vector<NodeStatus> nodes() { return port_->nodes(); }
   void pause(std::string_view queue) { port_->pause(queue); }
   void resume(std::string_view queue) { port_->resume(queue); }
+  void limit_queue(std::string_view queue, std::uint64_t max_waiting) {
+    port_->limit_queue(queue, max_waiting);
+  }
   std::vector<QueueStatus> queues() { return port_->queues(); }
   void put_record(const Record& record) { port_->put_record(record); }
   std::optional<Payload> get_record(std::string_view collection, std::string_view key) {

@@ -33,14 +33,17 @@ namespace quern::inline v1 {
 template <class S>
 concept JobStore = requires(S& store, std::span<const NewJob> jobs, const ClaimRequest& request,
                             std::span<const Finish> finishes, std::span<const JobId> ids, std::size_t limit,
-                            std::string_view who, const JobFilter& filter, const PruneRequest& prune) {
+                            std::string_view who, const JobFilter& filter, const PruneRequest& prune,
+                            When when, Priority priority, const std::string& key) {
   // Reserves `limit` (1 to 2^32) consecutive ids and returns the first. They are larger than all
   // reserved before, and never reserved again, also when they are not used.
   { store.reserve_ids(limit) } -> std::same_as<JobId>;
 
   // One answer per job, in order. All or nothing. Every id is set and no id stands twice. A parent must
   // be in the storage or earlier in the same batch, else InvalidArgument: so there are no cycles. For a
-  // parent of the batch that was not added, because another job holds its key, that holder stands in.
+  // parent of the batch that was not added, because another job holds its key, that holder stands in. Where a
+  // queue of the batch has a limit (`limit_queue`) and no room for all of its jobs, every job of the batch is
+  // answered `queue_full` and nothing is added.
   { store.insert(jobs) } -> std::same_as<std::vector<InsertResult>>;
 
   // Starts up to `request.limit` ready jobs: lower priority number first, then the one due first, then the
@@ -64,6 +67,20 @@ concept JobStore = requires(S& store, std::span<const NewJob> jobs, const ClaimR
   // One answer per id, in order. An ended job waits again as a new run: run + 1, attempt 0, no result, no
   // steps, its past errors kept. `who` asked for it.
   { store.retry(ids, who) } -> std::same_as<std::vector<RetryResult>>;
+
+  // One answer per id, in order. What waits for its time then waits for `when`, and is ready at once where
+  // that has come; what is blocked keeps it for when its parents have ended. `who` asked for it.
+  { store.reschedule(ids, when, who) } -> std::same_as<std::vector<ChangeResult>>;
+
+  // One answer per id, in order. For jobs that wait, blocked ones too; kept over retries. `who` asked for it.
+  { store.set_priority(ids, priority, who) } -> std::same_as<std::vector<ChangeResult>>;
+
+  // One answer per id, in order. Deletes jobs that wait or have ended, with all that belongs to them, and
+  // frees their unique keys; never one that runs, or that a blocked job waits for.
+  { store.erase(ids) } -> std::same_as<std::vector<EraseResult>>;
+
+  // The job that holds the unique key now; none when a job with it would be added.
+  { store.key_holder(key) } -> std::same_as<std::optional<JobId>>;
 
   // One answer per id, in order; empty where there is no such job.
   { store.find(ids) } -> std::same_as<std::vector<std::optional<Job>>>;
@@ -119,13 +136,17 @@ concept NodeStore = requires(S& store, const NodeInfo& info, NodeId node, std::s
   { store.nodes() } -> std::same_as<std::vector<NodeStatus>>;
 };
 
-/// Queues exist by having jobs; what is kept of them is whether they are paused.
+/// Queues exist by having jobs; what is kept of them is whether they are paused, and how long they may get.
 template <class S>
-concept QueueStore = requires(S& store, std::string_view queue) {
+concept QueueStore = requires(S& store, std::string_view queue, std::uint64_t max_waiting) {
   // After it returned, no new job of the queue starts. Jobs may still be added; running ones go on.
   { store.pause(queue) } -> std::same_as<void>;
   { store.resume(queue) } -> std::same_as<void>;
-  // All queues that ever had a job or were paused, by name.
+  // From now on `insert` adds no job to the queue while as many as `max_waiting` wait in it (blocked,
+  // scheduled and ready together). 0: any number may. At the door only: what retries, is snoozed or rescued
+  // comes back, and what a completion adds is added, also to a full queue.
+  { store.limit_queue(queue, max_waiting) } -> std::same_as<void>;
+  // All queues that ever had a job, were paused or limited, by name.
   { store.queues() } -> std::same_as<std::vector<QueueStatus>>;
 };
 

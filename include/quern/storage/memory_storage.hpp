@@ -29,6 +29,10 @@ class MemoryStorage {
   PromoteResult promote(std::size_t limit);
   std::vector<CancelResult> cancel(std::span<const JobId> ids, std::string_view who);
   std::vector<RetryResult> retry(std::span<const JobId> ids, std::string_view who);
+  std::vector<ChangeResult> reschedule(std::span<const JobId> ids, When when, std::string_view who);
+  std::vector<ChangeResult> set_priority(std::span<const JobId> ids, Priority priority, std::string_view who);
+  std::vector<EraseResult> erase(std::span<const JobId> ids);
+  std::optional<JobId> key_holder(const std::string& key);
   std::vector<std::optional<Job>> find(std::span<const JobId> ids);
   JobPage list(const JobFilter& filter);
   std::vector<JobCount> count();
@@ -47,6 +51,7 @@ class MemoryStorage {
 
   void pause(std::string_view queue);
   void resume(std::string_view queue);
+  void limit_queue(std::string_view queue, std::uint64_t max_waiting);
   std::vector<QueueStatus> queues();
 
   void put_record(const Record& record);

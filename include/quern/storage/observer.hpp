@@ -26,6 +26,9 @@ enum class JobEventType : std::uint8_t {
   cancel_requested,  ///< Somebody cancelled it while it runs.
   cancelled,
   dead,
+  rescheduled,       ///< It waits for `run_at` now, because somebody asked.
+  priority_changed,  ///< While it waits, because somebody asked.
+  erased,            ///< It is gone, because somebody asked. The last event of a job.
 };
 /// "job.created", "job.started", ...
 [[nodiscard]] std::string_view to_string(JobEventType type) noexcept;
@@ -39,7 +42,7 @@ struct JobEvent {
   int attempt = 0;
   Epoch epoch = 0;
   TimePoint at{};                             ///< On the storage's clock.
-  TimePoint run_at{};                         ///< retrying, snoozed, and created where it waits
+  TimePoint run_at{};                         ///< retrying, snoozed, rescheduled, and created where it waits
   Progress progress{};                        ///< progress_updated
   DeadReason dead_reason = DeadReason::none;  ///< dead
   std::string message{};                      ///< failed, dead, cancelled, snoozed: why

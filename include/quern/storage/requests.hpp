@@ -33,6 +33,7 @@ enum class InsertStatus : std::uint8_t {
   duplicate,    ///< Another job holds the unique key. Nothing changed.
   replaced,     ///< Added, and the waiting holder of its unique key was cancelled.
   rescheduled,  ///< Not added; the waiting holder of its unique key now waits for this job's time.
+  queue_full,   ///< Not added, and no other job of the call either: a queue has no room for all of them.
 };
 struct InsertResult {
   InsertStatus status = InsertStatus::added;
@@ -159,6 +160,21 @@ enum class RetryResult : std::uint8_t {
   unknown,    ///< There is no such job.
 };
 
+/// What became of a change to a job that waits.
+enum class ChangeResult : std::uint8_t {
+  changed,  ///< It waits as asked for.
+  running,  ///< It runs already; nothing changed.
+  ended,    ///< It has ended; nothing changed.
+  unknown,  ///< There is no such job.
+};
+
+enum class EraseResult : std::uint8_t {
+  erased,   ///< It is gone, with all that belonged to it.
+  running,  ///< It runs; nothing changed. Cancel it first.
+  needed,   ///< A blocked job waits for it; nothing changed.
+  unknown,  ///< There is no such job.
+};
+
 /// Which jobs to list. What is empty does not restrict.
 struct JobFilter {
   std::vector<JobState> states{};
@@ -187,6 +203,14 @@ struct JobCount {
 struct QueueStatus {
   std::string name{};
   bool paused = false;
+  std::uint64_t max_waiting = 0;  ///< How many jobs may wait in it; 0: any number.
+};
+
+/// How many jobs of one queue or kind may run at once.
+struct SlotCount {
+  std::string name{};
+  std::size_t slots = 0;
+  friend bool operator==(const SlotCount&, const SlotCount&) = default;
 };
 
 /// What a node says of itself.
@@ -196,6 +220,10 @@ struct NodeInfo {
   std::int64_t process = 0;
   Duration lease =
       std::chrono::seconds(30);  ///< A node that has not renewed for this long is dead. 1 ms to 1 day.
+  // For people too, and for saying why a job does not run. What the node claims, its claims say.
+  std::size_t slots = 0;                           ///< Jobs that it runs at once.
+  std::vector<SlotCount> kinds{};                  ///< What it can run.
+  std::optional<std::vector<SlotCount>> queues{};  ///< Where it takes jobs from. None: every queue.
 };
 enum class NodeState : std::uint8_t {
   alive = 1,
@@ -208,6 +236,7 @@ struct NodeStatus {
   NodeState state = NodeState::alive;
   TimePoint started_at{};
   std::size_t running = 0;  ///< Jobs that it holds.
+  Duration lease_left{0};   ///< On the storage's clock; 0 when it has passed, also before anybody noticed.
 };
 enum class RenewResult : std::uint8_t {
   renewed,

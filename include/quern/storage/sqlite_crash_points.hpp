@@ -23,6 +23,9 @@ enum class SqliteOp : std::uint8_t {
   retire,
   rescue,
   pause,
+  reschedule,
+  set_priority,
+  erase,
   record,
   migrate,
 };
@@ -32,7 +35,7 @@ enum class SqliteOp : std::uint8_t {
 enum class SqliteMoment : std::uint8_t { begin, written, committed };
 
 /// Every crash point of a SqliteStorage, operation by operation, moment by moment.
-inline constexpr std::array<const char*, 51> sqlite_crash_points{
+inline constexpr std::array<const char*, 60> sqlite_crash_points{
     "sqlite.reserve_ids.begin",   "sqlite.reserve_ids.written",   "sqlite.reserve_ids.committed",
     "sqlite.insert.begin",        "sqlite.insert.written",        "sqlite.insert.committed",
     "sqlite.claim.begin",         "sqlite.claim.written",         "sqlite.claim.committed",
@@ -48,6 +51,9 @@ inline constexpr std::array<const char*, 51> sqlite_crash_points{
     "sqlite.retire.begin",        "sqlite.retire.written",        "sqlite.retire.committed",
     "sqlite.rescue.begin",        "sqlite.rescue.written",        "sqlite.rescue.committed",
     "sqlite.pause.begin",         "sqlite.pause.written",         "sqlite.pause.committed",
+    "sqlite.reschedule.begin",    "sqlite.reschedule.written",    "sqlite.reschedule.committed",
+    "sqlite.set_priority.begin",  "sqlite.set_priority.written",  "sqlite.set_priority.committed",
+    "sqlite.erase.begin",         "sqlite.erase.written",         "sqlite.erase.committed",
     "sqlite.record.begin",        "sqlite.record.written",        "sqlite.record.committed",
     "sqlite.migrate.begin",       "sqlite.migrate.written",       "sqlite.migrate.committed",
 };

@@ -57,6 +57,19 @@ class StorageProxy final : public StoragePort {
   std::vector<RetryResult> retry(std::span<const JobId> ids, std::string_view who) override {
     return call("retry", [&] { return inner_.retry(ids, who); });
   }
+  std::vector<ChangeResult> reschedule(std::span<const JobId> ids, When when, std::string_view who) override {
+    return call("reschedule", [&] { return inner_.reschedule(ids, when, who); });
+  }
+  std::vector<ChangeResult> set_priority(std::span<const JobId> ids, Priority priority,
+                                         std::string_view who) override {
+    return call("set_priority", [&] { return inner_.set_priority(ids, priority, who); });
+  }
+  std::vector<EraseResult> erase(std::span<const JobId> ids) override {
+    return call("erase", [&] { return inner_.erase(ids); });
+  }
+  std::optional<JobId> key_holder(const std::string& key) override {
+    return call("key_holder", [&] { return inner_.key_holder(key); });
+  }
   std::vector<std::optional<Job>> find(std::span<const JobId> ids) override {
     return call("find", [&] { return inner_.find(ids); });
   }
@@ -108,6 +121,12 @@ class StorageProxy final : public StoragePort {
   void resume(std::string_view queue) override {
     call("resume", [&] {
       inner_.resume(queue);
+      return 0;
+    });
+  }
+  void limit_queue(std::string_view queue, std::uint64_t max_waiting) override {
+    call("limit_queue", [&] {
+      inner_.limit_queue(queue, max_waiting);
       return 0;
     });
   }

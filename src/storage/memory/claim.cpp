@@ -96,7 +96,7 @@ std::vector<Claim> Jobs::claim(Call& call, const ClaimRequest& request) {
     const auto lanes = indexes_.lanes().find(kind.name);
     if (again || kind.limit == 0 || lanes == indexes_.lanes().end()) continue;
     for (const auto& [queue, lane] : lanes->second) {
-      if (room.for_queue(queue) && !queues_.at(queue)) {
+      if (room.for_queue(queue) && !queues_.at(queue).paused) {
         readers.push({&lanes->first, &queue, lane.begin(), lane.end()});
       }
     }

@@ -80,9 +80,17 @@ std::vector<RetryResult> Jobs::retry(Call& call, std::span<const JobId> ids, std
 
 void Jobs::pause(std::string_view queue, bool paused) {
   if (const auto it = queues_.find(queue); it != queues_.end()) {
-    it->second = paused;
+    it->second.paused = paused;
   } else if (paused) {
-    queues_.emplace(queue, true);
+    queues_[std::string(queue)].paused = true;
+  }
+}
+
+void Jobs::limit_queue(std::string_view queue, std::uint64_t max_waiting) {
+  if (const auto it = queues_.find(queue); it != queues_.end()) {
+    it->second.max_waiting = max_waiting;
+  } else if (max_waiting > 0) {
+    queues_[std::string(queue)].max_waiting = max_waiting;
   }
 }
 

@@ -21,8 +21,8 @@ struct ReadyKey {
 
 /// The jobs of one queue and kind in one state: the unit of counting.
 struct Shelf {
-  std::string queue;
-  std::string kind;
+  std::string queue{};
+  std::string kind{};
   JobState state = JobState::ready;
   friend auto operator<=>(const Shelf&, const Shelf&) = default;
 };

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "quern/core/error.hpp"
 #include "storage/memory/jobs.hpp"
 
@@ -18,6 +20,7 @@ JobId Jobs::reserve_ids(std::size_t count) {
 std::vector<InsertResult> Jobs::insert(Call& call, std::span<const NewJob> jobs) {
   std::set<JobId> coming;
   check_batch(jobs, coming);
+  if (!has_room(call, jobs)) return {jobs.size(), InsertResult{.status = InsertStatus::queue_full}};
   StandIns stand_ins;
   return insert_checked(call, jobs, stand_ins);
 }
@@ -28,6 +31,44 @@ std::vector<InsertResult> Jobs::insert_checked(Call& call, std::span<const NewJo
   results.reserve(jobs.size());
   for (const NewJob& job : jobs) results.push_back(insert_one(call, job, stand_ins));
   return results;
+}
+
+bool Jobs::has_room(const Call& call, std::span<const NewJob> jobs) {
+  std::map<std::string_view, std::uint64_t> coming;  // to queues that have a limit
+  std::set<std::string_view> keys;
+  for (const NewJob& job : jobs) {
+    const std::string& key = job.unique.key;
+    const bool first_with_key = key.empty() || keys.insert(key).second;
+    const auto queue = queues_.find(job.queue);
+    if (queue == queues_.end() || queue->second.max_waiting == 0) continue;
+    if (first_with_key && needs_room(call, job)) ++coming[queue->first];
+  }
+  return std::ranges::all_of(coming, [&](const auto& some) {
+    const auto& [queue, count] = *queues_.find(some.first);
+    const std::uint64_t there = waiting(queue);
+    return there < count.max_waiting && some.second <= count.max_waiting - there;
+  });
+}
+
+bool Jobs::needs_room(const Call& call, const NewJob& job) {
+  if (rows_.contains(job.id)) return false;
+  const Row* const holder = job.unique.key.empty() ? nullptr : key_holder(job.unique.key, call.now);
+  if (holder == nullptr) return true;
+  // It is not added, or takes the place of one that waits; which may stand in another queue.
+  const JobState state = holder->job.state;
+  const bool waits = state == JobState::scheduled || state == JobState::ready || state == JobState::blocked;
+  return job.unique.on_conflict == UniqueConflict::replace && waits && holder->job.queue != job.queue;
+}
+
+std::uint64_t Jobs::waiting(const std::string& queue) const {
+  std::uint64_t sum = 0;
+  for (auto it = indexes_.shelves().lower_bound(Shelf{.queue = queue});
+       it != indexes_.shelves().end() && it->first.queue == queue; ++it) {
+    const JobState state = it->first.state;
+    if (state == JobState::blocked || state == JobState::scheduled || state == JobState::ready)
+      sum += it->second.size();
+  }
+  return sum;
 }
 
 /// `coming`: ids that earlier batches of the same call bring; those of this one are added.
@@ -67,6 +108,7 @@ InsertResult Jobs::insert_one(Call& call, const NewJob& job, StandIns& stand_ins
       result.status = InsertStatus::duplicate;
       if (job.unique.on_conflict == UniqueConflict::reschedule && waits) {
         wait_until(call, *holder, job.run_at.resolve(call.now));
+        event(call, JobEventType::rescheduled, *holder, fmt::format("rescheduled by job {}", job.id.value));
         result.status = InsertStatus::rescheduled;
       }
       stand_ins.emplace(job.id, holder->job.id);
@@ -105,7 +147,7 @@ void Jobs::add_row(Call& call, const NewJob& job, const StandIns& stand_ins) {
   }
 
   Row& row = rows_.emplace(job.id, std::move(fresh)).first->second;
-  queues_.try_emplace(job.queue, false);
+  queues_.try_emplace(job.queue);
   if (!job.unique.key.empty()) keys_.insert_or_assign(job.unique.key, job.id);
 
   // It starts blocked by all its parents; then those that have ended already are resolved as if they ended

@@ -49,6 +49,15 @@ class Jobs {
   std::vector<CancelResult> cancel(Call& call, std::span<const JobId> ids, std::string_view who);
   std::vector<RetryResult> retry(Call& call, std::span<const JobId> ids, std::string_view who);
   void pause(std::string_view queue, bool paused);
+  void limit_queue(std::string_view queue, std::uint64_t max_waiting);
+
+  // changes.cpp
+  std::vector<ChangeResult> reschedule(Call& call, std::span<const JobId> ids, When when,
+                                       std::string_view who);
+  std::vector<ChangeResult> set_priority(Call& call, std::span<const JobId> ids, Priority priority,
+                                         std::string_view who);
+  std::vector<EraseResult> erase(Call& call, std::span<const JobId> ids);
+  [[nodiscard]] std::optional<JobId> holder_of(const Call& call, const std::string& key);
 
   // upkeep.cpp
   PromoteResult promote(Call& call, std::size_t limit);
@@ -109,7 +118,15 @@ class Jobs {
   [[nodiscard]] Row* key_holder(const std::string& key, TimePoint now);
   void release_key(const Row& row);
 
+  // changes.cpp
+  EraseResult erase_one(Call& call, JobId id);
+
   // insert.cpp
+
+  /// Whether the queues that have a limit have room for all of these.
+  [[nodiscard]] bool has_room(const Call& call, std::span<const NewJob> jobs);
+  [[nodiscard]] bool needs_room(const Call& call, const NewJob& job);
+  [[nodiscard]] std::uint64_t waiting(const std::string& queue) const;
 
   /// For jobs of this call that were not added, the holder of their key: it is the parent in their stead.
   using StandIns = std::map<JobId, JobId>;
@@ -124,9 +141,13 @@ class Jobs {
   const Nodes& nodes_;
   std::map<JobId, Row> rows_;
   Indexes indexes_;
-  std::map<std::string, JobId> keys_;                // who holds each unique key, by its state
-  std::map<std::string, bool, std::less<>> queues_;  // every queue that was ever named: is it paused
-  std::deque<JobId> unsettled_;                      // ended in this call, dependents not yet looked at
+  std::map<std::string, JobId> keys_;  // who holds each unique key, by its state
+  struct QueueState {
+    bool paused = false;
+    std::uint64_t max_waiting = 0;
+  };
+  std::map<std::string, QueueState, std::less<>> queues_;  // every queue that was ever named
+  std::deque<JobId> unsettled_;                            // ended in this call, dependents not yet looked at
   std::uint64_t next_id_ = 1;
 };
 

@@ -1,5 +1,7 @@
 #include "storage/memory/nodes.hpp"
 
+#include <algorithm>
+
 namespace quern::inline v1::memory {
 
 void Nodes::begin_lease(Node& node) const {
@@ -54,7 +56,13 @@ std::vector<NodeId> Nodes::lost() const {
 std::vector<NodeStatus> Nodes::all() const {
   std::vector<NodeStatus> all;
   all.reserve(nodes_.size());
-  for (const auto& [id, node] : nodes_) all.push_back(node.status);
+  const auto now = clock_.steady();
+  const auto boot = clock_.boot_id();
+  for (const auto& [id, node] : nodes_) {
+    all.push_back(node.status);
+    if (node.status.state == NodeState::alive && node.boot == boot)
+      all.back().lease_left = std::max(node.expires - now, Duration::zero());
+  }
   return all;
 }
 

@@ -117,7 +117,8 @@ std::vector<JobCount> Jobs::count() const {
 std::vector<QueueStatus> Jobs::queues() const {
   std::vector<QueueStatus> queues;
   queues.reserve(queues_.size());
-  for (const auto& [name, paused] : queues_) queues.push_back({.name = name, .paused = paused});
+  for (const auto& [name, queue] : queues_)
+    queues.push_back({.name = name, .paused = queue.paused, .max_waiting = queue.max_waiting});
   return queues;
 }
 

@@ -95,6 +95,14 @@ void Work::forget_end(const Place& place) {
     db.run(sql::add_completed, run.first, run.last, attempt, epoch, started_at, finished_at, std::nullopt);
 }
 
+void Work::erase_rows(const IdRange& ids) {
+  db.run(sql::delete_jobs, ids.first, ids.last);
+  if (has_any(sql::any_changed)) db.run(sql::delete_changed, ids.first, ids.last);
+  if (has_any(sql::any_error)) db.run(sql::delete_errors, ids.first, ids.last);
+  if (has_any(sql::any_step)) db.run(sql::delete_steps, ids.first, ids.last);
+  if (has_any(sql::any_progress)) db.run(sql::delete_progress, ids.first, ids.last);
+}
+
 void Work::end_waiting(Place& place, JobState state, DeadReason reason, std::string_view message) {
   leave(place);
   place.state = state;
@@ -145,8 +153,8 @@ void Work::resolve(JobId child, JobId parent, JobState how, ParentPolicy policy)
 }
 
 void Work::save_changed(Place& place) {
-  db.run(sql::set_changed, place.id, place.run, place.attempt, place.epoch, place.crashes, place.snoozes,
-         place.run_at, place.deadline, place.started_at);
+  db.run(sql::set_changed, place.id, place.priority.level, place.run, place.attempt, place.epoch,
+         place.crashes, place.snoozes, place.run_at, place.deadline, place.started_at);
   place.changed = true;
   now_has(sql::any_changed);
 }

@@ -77,6 +77,11 @@ class Insert {
       place->run_at = job.run_at.resolve(work_.now);
       work_.save_changed(*place);
       work_.wait_until(*place, place->run_at);
+      if (JobEvent* told =
+              work_.event(JobEventType::rescheduled, holder, place->lane, place->attempt, place->epoch)) {
+        told->run_at = place->run_at;
+        told->message = fmt::format("rescheduled by job {}", job.id.value);
+      }
       return {.status = InsertStatus::rescheduled, .holder = holder};
     }
     return {.status = InsertStatus::duplicate, .holder = holder};
@@ -194,6 +199,7 @@ std::vector<InsertResult> insert_checked(Work& work, std::span<const NewJob> job
 std::vector<InsertResult> insert(Work& work, std::span<const NewJob> jobs) {
   std::set<JobId> coming;
   check_batch(work, jobs, coming);
+  if (!has_room(work, jobs)) return {jobs.size(), InsertResult{.status = InsertStatus::queue_full}};
   StandIns stand_ins;
   return insert_checked(work, jobs, stand_ins);
 }

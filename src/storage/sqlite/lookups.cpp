@@ -4,6 +4,7 @@
 
 #include "storage/sqlite/claim_book.hpp"
 #include "storage/sqlite/find.hpp"
+#include "storage/sqlite/node_capacity.hpp"
 #include "storage/sqlite/reading.hpp"
 #include "storage/sqlite/sql.hpp"
 #include "storage/sqlite/sql_read.hpp"
@@ -48,7 +49,9 @@ std::vector<JobId> cancel_requests(Connection& db, NodeId node) {
   return asked;
 }
 
-std::vector<NodeStatus> nodes(Connection& db) {
+std::vector<NodeStatus> nodes(Connection& db, const ClockRef& clock) {
+  const std::string boot = clock.boot_id();
+  const std::int64_t steady = clock.steady().count();
   std::map<NodeId, std::size_t> running;
   ClaimBook claims(db);
   for (const ClaimRow* const row : claims.all()) running[row->node()] += row->left();
@@ -62,6 +65,9 @@ std::vector<NodeStatus> nodes(Connection& db) {
                              .lease = Duration(row.number(2))},
                     .state = static_cast<NodeState>(row.small(1)),
                     .started_at = row.time(3)};
+    unpack_capacity(row.string(7), node.info);
+    if (node.state == NodeState::alive && row.string(8) == boot)
+      node.lease_left = Duration(std::max<std::int64_t>(row.number(9) - steady, 0));
     if (const auto held = running.find(node.id); held != running.end()) node.running = held->second;
     if (node.state == NodeState::alive || node.running > 0) nodes.push_back(std::move(node));
   }
@@ -69,15 +75,26 @@ std::vector<NodeStatus> nodes(Connection& db) {
 }
 
 std::vector<QueueStatus> queues(Connection& db) {
-  std::map<std::string, bool> paused;
+  std::map<std::string, QueueStatus> by_name;
   Query lane = db.query(sql::all_lanes);
-  while (lane.step()) paused.emplace(lane.string(1), false);
-  Query queue = db.query(sql::all_queues);
-  while (queue.step()) paused.insert_or_assign(queue.string(0), queue.small(1) != 0);
+  while (lane.step()) by_name.try_emplace(lane.string(1), QueueStatus{.name = lane.string(1)});
+  Query row = db.query(sql::all_queues);
+  while (row.step()) {
+    by_name.insert_or_assign(row.string(0),
+                             QueueStatus{.name = row.string(0),
+                                         .paused = row.small(1) != 0,
+                                         .max_waiting = static_cast<std::uint64_t>(row.number(2))});
+  }
   std::vector<QueueStatus> queues;
-  queues.reserve(paused.size());
-  for (const auto& [name, is_paused] : paused) queues.push_back({.name = name, .paused = is_paused});
+  queues.reserve(by_name.size());
+  for (auto& [name, queue] : by_name) queues.push_back(std::move(queue));
   return queues;
+}
+
+std::optional<JobId> key_holder(Connection& db, const std::string& key, TimePoint now) {
+  const auto id = db.value(sql::key_holder, key, now);
+  if (!id) return std::nullopt;
+  return JobId{static_cast<std::uint64_t>(*id)};
 }
 
 std::optional<Payload> get_record(Connection& db, std::string_view collection, std::string_view key) {

@@ -26,6 +26,10 @@ using StandIns = std::map<JobId, JobId>;
 /// Inserts what `check_batch` let through.
 std::vector<InsertResult> insert_checked(Work& work, std::span<const NewJob> jobs, StandIns& stand_ins);
 
+// room.cpp
+/// Whether the queues that have a limit have room for all of these.
+bool has_room(Work& work, std::span<const NewJob> jobs);
+
 // claim.cpp
 /// True when there may be something to claim; false is certain. Reads only.
 bool may_claim(Connection& db, LaneBook& lanes, const ClaimRequest& request);
@@ -47,6 +51,12 @@ PruneResult prune(Work& work, const PruneRequest& request);
 // commands.cpp
 std::vector<CancelResult> cancel(Work& work, std::span<const JobId> ids, std::string_view who);
 std::vector<RetryResult> retry(Work& work, std::span<const JobId> ids, std::string_view who);
+
+// changes.cpp
+std::vector<ChangeResult> reschedule(Work& work, std::span<const JobId> ids, When when, std::string_view who);
+std::vector<ChangeResult> set_priority(Work& work, std::span<const JobId> ids, Priority priority,
+                                       std::string_view who);
+std::vector<EraseResult> erase(Work& work, std::span<const JobId> ids);
 
 // runs.cpp
 std::vector<RunCheck> progress(Work& work, std::span<const ProgressUpdate> updates);

@@ -110,11 +110,7 @@ class Pruning {
       if (more && !more->unique.key.empty()) work_.db.run(sql::free_key, more->unique.key, job.id(0));
     }
     job.reset();
-    work_.db.run(sql::delete_jobs, ids.first, ids.last);
-    if (work_.has_any(sql::any_changed)) work_.db.run(sql::delete_changed, ids.first, ids.last);
-    if (work_.has_any(sql::any_error)) work_.db.run(sql::delete_errors, ids.first, ids.last);
-    if (work_.has_any(sql::any_step)) work_.db.run(sql::delete_steps, ids.first, ids.last);
-    if (work_.has_any(sql::any_progress)) work_.db.run(sql::delete_progress, ids.first, ids.last);
+    work_.erase_rows(ids);
   }
 
   Work& work_;

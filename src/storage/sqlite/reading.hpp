@@ -2,9 +2,11 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "quern/core/clock.hpp"
 #include "quern/storage/requests.hpp"
 #include "storage/sqlite/connection.hpp"
 
@@ -23,8 +25,9 @@ JobPage list(Connection& db, const JobFilter& filter);
 std::vector<JobCount> count(Connection& db);
 std::vector<Step> steps(Connection& db, JobId id);
 std::vector<JobId> cancel_requests(Connection& db, NodeId node);
-std::vector<NodeStatus> nodes(Connection& db);
+std::vector<NodeStatus> nodes(Connection& db, const ClockRef& clock);
 std::vector<QueueStatus> queues(Connection& db);
+std::optional<JobId> key_holder(Connection& db, const std::string& key, TimePoint now);
 std::optional<Payload> get_record(Connection& db, std::string_view collection, std::string_view key);
 std::vector<Record> list_records(Connection& db, std::string_view collection, std::string_view after,
                                  std::size_t limit);

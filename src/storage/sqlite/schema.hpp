@@ -22,9 +22,11 @@ INSERT INTO quern_meta VALUES('schema', 0), ('next_id', 1), ('next_node', 1);
 -- Each pair of queue and kind that ever had a job; never deleted.
 CREATE TABLE quern_lanes(id INTEGER PRIMARY KEY, queue TEXT NOT NULL, kind TEXT NOT NULL, UNIQUE(queue, kind));
 
--- Queues that were paused at some time.
-CREATE TABLE quern_queues(name TEXT PRIMARY KEY, paused INTEGER NOT NULL) WITHOUT ROWID;
+-- Queues that were paused or limited at some time. max_waiting: 0 is no limit.
+CREATE TABLE quern_queues(
+  name TEXT PRIMARY KEY, paused INTEGER NOT NULL DEFAULT 0, max_waiting INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE INDEX quern_queues_paused ON quern_queues(name) WHERE paused = 1;
+CREATE INDEX quern_queues_limited ON quern_queues(name, max_waiting) WHERE max_waiting > 0;
 
 -- The jobs as they were added. more: the rare fields, see job_more.hpp.
 CREATE TABLE quern_jobs(
@@ -34,8 +36,8 @@ CREATE TABLE quern_jobs(
 -- Of jobs that left the fast path (failed, snoozed, crashed, rescheduled, run again): what is no longer as it was added.
 -- While such a job runs, its attempt and epoch are those in claims; after its end those in completed or failed.
 CREATE TABLE quern_changed(
-  id INTEGER PRIMARY KEY, run INTEGER NOT NULL, attempt INTEGER NOT NULL, epoch INTEGER NOT NULL,
-  crashes INTEGER NOT NULL, snoozes INTEGER NOT NULL, run_at INTEGER NOT NULL, deadline INTEGER, started_at INTEGER);
+  id INTEGER PRIMARY KEY, priority INTEGER NOT NULL, run INTEGER NOT NULL, attempt INTEGER NOT NULL,
+  epoch INTEGER NOT NULL, crashes INTEGER NOT NULL, snoozes INTEGER NOT NULL, run_at INTEGER NOT NULL, deadline INTEGER, started_at INTEGER);
 
 -- Sets of ready jobs that share lane, priority and run_at. changed: the set is one job, which has a row in quern_changed.
 CREATE TABLE quern_ready(
@@ -94,10 +96,11 @@ CREATE TABLE quern_unique(key TEXT PRIMARY KEY, id INTEGER NOT NULL, until INTEG
 CREATE TABLE quern_counts(
   state INTEGER NOT NULL, lane INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY(state, lane)) WITHOUT ROWID;
 
--- expires: on the steady clock of that boot.
+-- expires: on the steady clock of that boot. capacity: what it can run, as JSON.
 CREATE TABLE quern_nodes(
   id INTEGER PRIMARY KEY, state INTEGER NOT NULL, boot TEXT NOT NULL, expires INTEGER NOT NULL, lease INTEGER NOT NULL,
-  started_at INTEGER NOT NULL, name TEXT NOT NULL, host TEXT NOT NULL, process INTEGER NOT NULL);
+  started_at INTEGER NOT NULL, name TEXT NOT NULL, host TEXT NOT NULL, process INTEGER NOT NULL,
+  capacity TEXT NOT NULL);
 
 CREATE TABLE quern_records(
   id INTEGER PRIMARY KEY, collection TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, UNIQUE(collection, key));

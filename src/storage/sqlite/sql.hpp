@@ -36,6 +36,18 @@ inline constexpr Statement name_lane{"name_lane", "SELECT queue, kind FROM quern
 inline constexpr Statement pause_queue{
     "pause_queue",
     "INSERT INTO quern_queues(name, paused) VALUES(?1, 1) ON CONFLICT(name) DO UPDATE SET paused = 1"};
+inline constexpr Statement limit_queue{"limit_queue",
+                                       "INSERT INTO quern_queues(name, max_waiting) VALUES(?1, ?2) "
+                                       "ON CONFLICT(name) DO UPDATE SET max_waiting = excluded.max_waiting"};
+// SEARCH quern_queues USING COVERING INDEX quern_queues_limited, which holds the limited ones alone
+inline constexpr Statement limited_queues{"limited_queues",
+                                          "SELECT name, max_waiting FROM quern_queues WHERE max_waiting > 0"};
+// SEARCH l USING COVERING INDEX sqlite_autoindex_quern_lanes_1 (queue=?); SEARCH c USING PRIMARY KEY
+// (state=? AND lane=?)
+inline constexpr Statement waiting_in_queue{
+    "waiting_in_queue",
+    "SELECT sum(c.n) FROM quern_lanes l CROSS JOIN quern_counts c ON c.lane = l.id AND c.state IN (1, 2, 3) "
+    "WHERE l.queue = ?1"};
 // SEARCH quern_queues USING PRIMARY KEY (name=?)
 inline constexpr Statement resume_queue{"resume_queue", "UPDATE quern_queues SET paused = 0 WHERE name = ?1"};
 // SCAN quern_queues USING INDEX quern_queues_paused, which holds the paused ones alone
@@ -78,8 +90,8 @@ inline constexpr Statement claimed_jobs{"claimed_jobs",
 // (id=?); for d, SEARCH quern_completed USING INTEGER PRIMARY KEY (rowid<?)
 inline constexpr Statement locate_job{
     "locate_job",
-    "SELECT j.lane, j.priority, j.max_attempts, j.created_at, j.more, j.run_at, j.deadline, "
-    "c.id, c.run, c.attempt, c.epoch, c.crashes, c.snoozes, c.run_at, c.deadline, c.started_at, "
+    "SELECT j.lane, coalesce(c.priority, j.priority), j.max_attempts, j.created_at, j.more, j.run_at, "
+    "j.deadline, c.id, c.run, c.attempt, c.epoch, c.crashes, c.snoozes, c.run_at, c.deadline, c.started_at, "
     "d.first_id, d.attempt, d.epoch, d.started_at, f.state, f.attempt, f.epoch, f.started_at, s.id, b.id "
     "FROM quern_jobs j LEFT JOIN quern_changed c ON c.id = j.id LEFT JOIN quern_failed f ON f.id = j.id "
     "LEFT JOIN quern_sched s ON s.id = j.id LEFT JOIN quern_blocked b ON b.id = j.id "
@@ -103,9 +115,9 @@ inline constexpr Statement delete_jobs{"delete_jobs", "DELETE FROM quern_jobs WH
 // --- changed
 
 inline constexpr Statement set_changed{"set_changed",
-                                       "INSERT OR REPLACE INTO quern_changed(id, run, attempt, epoch, "
-                                       "crashes, snoozes, run_at, deadline, started_at) "
-                                       "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"};
+                                       "INSERT OR REPLACE INTO quern_changed(id, priority, run, attempt, "
+                                       "epoch, crashes, snoozes, run_at, deadline, started_at) "
+                                       "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"};
 // SEARCH quern_changed USING INTEGER PRIMARY KEY (rowid=?)
 inline constexpr Statement changed{
     "changed", "SELECT run, attempt, epoch, deadline, started_at FROM quern_changed WHERE id = ?1"};
@@ -294,8 +306,8 @@ inline constexpr Statement free_key{"free_key", "DELETE FROM quern_unique WHERE 
 
 inline constexpr Statement add_node{
     "add_node",
-    "INSERT INTO quern_nodes(id, state, boot, expires, lease, started_at, name, host, process) "
-    "VALUES(?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"};
+    "INSERT INTO quern_nodes(id, state, boot, expires, lease, started_at, name, host, process, capacity) "
+    "VALUES(?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"};
 // SEARCH quern_nodes USING INTEGER PRIMARY KEY (rowid=?)
 inline constexpr Statement node_alive{"node_alive",
                                       "SELECT lease FROM quern_nodes WHERE id = ?1 AND state = 1"};

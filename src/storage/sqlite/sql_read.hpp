@@ -13,7 +13,8 @@ inline constexpr Statement begin_read{"begin_read", "BEGIN"};
 // quern_sched_id (id=?); for d, SEARCH quern_completed USING INTEGER PRIMARY KEY (rowid<?)
 inline constexpr Statement full_job{
     "full_job",
-    "SELECT l.queue, l.kind, j.priority, j.max_attempts, j.run_at, j.created_at, j.deadline, j.more, "
+    "SELECT l.queue, l.kind, coalesce(c.priority, j.priority), j.max_attempts, j.run_at, j.created_at, "
+    "j.deadline, j.more, "
     "j.payload, "
     "c.run, c.attempt, c.epoch, c.crashes, c.snoozes, c.run_at, c.deadline, c.started_at, "
     "d.first_id, d.attempt, d.epoch, d.started_at, d.finished_at, d.result, "
@@ -87,10 +88,11 @@ inline constexpr Statement all_counts{
     "all_counts",
     "SELECT l.queue, l.kind, c.state, c.n FROM quern_counts c JOIN quern_lanes l ON l.id = c.lane"};
 // Small: SCAN quern_queues.
-inline constexpr Statement all_queues{"all_queues", "SELECT name, paused FROM quern_queues"};
+inline constexpr Statement all_queues{"all_queues", "SELECT name, paused, max_waiting FROM quern_queues"};
 // Small: SCAN quern_nodes.
-inline constexpr Statement all_nodes{
-    "all_nodes", "SELECT id, state, lease, started_at, name, host, process FROM quern_nodes ORDER BY id"};
+inline constexpr Statement all_nodes{"all_nodes",
+                                     "SELECT id, state, lease, started_at, name, host, process, capacity, "
+                                     "boot, expires FROM quern_nodes ORDER BY id"};
 
 // SEARCH quern_records USING INDEX sqlite_autoindex_quern_records_1 (collection=? AND key=?)
 inline constexpr Statement get_record{"get_record",

@@ -2,6 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <limits>
+
 #include "quern/sqlite.hpp"
 #include "storage/sqlite/impl.hpp"
 #include "storage/sqlite/operations.hpp"
@@ -59,6 +62,29 @@ std::vector<CancelResult> SqliteStorage::cancel(std::span<const JobId> ids, std:
 std::vector<RetryResult> SqliteStorage::retry(std::span<const JobId> ids, std::string_view who) {
   if (ids.empty()) return {};
   return impl_->write(SqliteOp::retry, [&](Work& work) { return sqlite::retry(work, ids, who); });
+}
+
+std::vector<ChangeResult> SqliteStorage::reschedule(std::span<const JobId> ids, When when,
+                                                    std::string_view who) {
+  if (ids.empty()) return {};
+  return impl_->write(SqliteOp::reschedule,
+                      [&](Work& work) { return sqlite::reschedule(work, ids, when, who); });
+}
+
+std::vector<ChangeResult> SqliteStorage::set_priority(std::span<const JobId> ids, Priority priority,
+                                                      std::string_view who) {
+  if (ids.empty()) return {};
+  return impl_->write(SqliteOp::set_priority,
+                      [&](Work& work) { return sqlite::set_priority(work, ids, priority, who); });
+}
+
+std::vector<EraseResult> SqliteStorage::erase(std::span<const JobId> ids) {
+  if (ids.empty()) return {};
+  return impl_->write(SqliteOp::erase, [&](Work& work) { return sqlite::erase(work, ids); });
+}
+
+std::optional<JobId> SqliteStorage::key_holder(const std::string& key) {
+  return impl_->read([&](Connection& db) { return sqlite::key_holder(db, key, impl_->clock().now()); });
 }
 
 std::vector<std::optional<Job>> SqliteStorage::find(std::span<const JobId> ids) {
@@ -128,7 +154,7 @@ RescueResult SqliteStorage::rescue(std::size_t limit, int crashes) {
 }
 
 std::vector<NodeStatus> SqliteStorage::nodes() {
-  return impl_->read([](Connection& db) { return sqlite::nodes(db); });
+  return impl_->read([&](Connection& db) { return sqlite::nodes(db, impl_->clock()); });
 }
 
 void SqliteStorage::pause(std::string_view queue) {
@@ -139,6 +165,13 @@ void SqliteStorage::resume(std::string_view queue) {
   impl_->write(SqliteOp::pause, [&](Work& work) {
     work.has_work = true;
     return work.db.run(sqlite::sql::resume_queue, queue);
+  });
+}
+
+void SqliteStorage::limit_queue(std::string_view queue, std::uint64_t max_waiting) {
+  constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  impl_->write(SqliteOp::pause, [&](Work& work) {
+    return work.db.run(sqlite::sql::limit_queue, queue, std::min(max_waiting, most));
   });
 }
 

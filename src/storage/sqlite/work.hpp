@@ -117,6 +117,8 @@ class Work {
   void flush_completed();
   /// A job that has ended is so no longer: takes it out of quern_completed or quern_failed.
   void forget_end(const Place& place);
+  /// Deletes what is kept of ended jobs, but for their ends, keys and counts.
+  void erase_rows(const IdRange& ids);
   /// Ends a job that waits.
   void end_waiting(Place& place, JobState state, DeadReason reason, std::string_view message);
   void expire(Place& place);

@@ -124,6 +124,10 @@ int main(int argc, char** argv) {
       queue.retry(noise);
       queue.cancel(noise);
       queue.resume("side");
+      const auto scrap = queue.enqueue("noise", quern::Payload(), {.queue = "side"}).id;
+      queue.reschedule(scrap, quern::When::after(1h));
+      queue.set_priority(scrap, quern::Priority::low);
+      queue.erase(scrap);
       storage.prune({.state = quern::JobState::cancelled});
       storage.put_record({"noise", "key", quern::Payload::of(1)});
       const auto idler = storage.register_node({.name = "idler"});
