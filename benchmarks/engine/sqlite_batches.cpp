@@ -1,72 +1,35 @@
-// SqliteStorage beside the raw floor: the same bytes through one prepared INSERT in one transaction, in the
-// same run and on the same disk. Rounds alternate, and each figure is the median of its rounds' ratios.
-//
-//   quern-bench-sqlite-floor [jobs per round = 50000] [rounds = 5] [folder = the temporary one]
+// SqliteStorage beside the raw floor: the same bytes through one prepared INSERT in one transaction, on the
+// same disk.
 
 #include <sqlite3.h>
-#include <quern/sqlite.hpp>
 
-#include <algorithm>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <stdexcept>
-#include <string>
-#include <vector>
 
+#include "support.hpp"
+
+namespace bench {
 namespace {
 
-namespace fs = std::filesystem;
 using quern::Finish;
 using quern::JobId;
 using quern::NewJob;
 using quern::SqliteStorage;
 
-struct Settings {
-  std::size_t jobs = 50'000;
-  int rounds = 5;
-  fs::path folder = fs::temp_directory_path();
-};
-
-std::string payload(std::size_t number) {
-  std::string text =
-      R"({"repository":"quern/quern","user_id":)" + std::to_string(1'000'000 + number) +
-      R"(,"period":"2026-01-01/2026-01-31","recipients":["a@example.org","b@example.org"],"options":{)";
-  text += R"("format":"markdown","max":50}})";
-  text.insert(text.size() - 1,
-              R"(,"pad":")" + std::string(185 - std::min<std::size_t>(184, text.size() + 9), 'x') + '"');
-  return text;
-}
+std::string payload(std::size_t number) { return nlohmann::json(digest(number)).dump(); }
 
 /// Runs of 100 share a priority, as batches of real jobs do.
 int priority(std::size_t number) { return static_cast<int>(number / 100 * 7 % 4); }
-
-class Stopwatch {
- public:
-  [[nodiscard]] double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 void check(int code, sqlite3* db) {
   if (code != SQLITE_OK && code != SQLITE_DONE && code != SQLITE_ROW)
     throw std::runtime_error(sqlite3_errmsg(db));
 }
 
-void remove_database(const fs::path& path) {
-  for (const char* suffix : {"", "-wal", "-shm"}) fs::remove(path.string() + suffix);
-}
-
 /// Jobs per second of one INSERT per job in one transaction.
-double floor_rate(const Settings& settings) {
-  const fs::path path = settings.folder / "quern-bench-floor.db";
-  remove_database(path);
+double floor_rate(const Settings& settings, std::size_t count) {
+  const ScratchDatabase file(settings, "floor");
   sqlite3* db = nullptr;
-  check(sqlite3_open(path.c_str(), &db), db);
+  check(sqlite3_open(file.path().c_str(), &db), db);
   check(sqlite3_exec(
             db,
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536;"
@@ -77,14 +40,14 @@ double floor_rate(const Settings& settings) {
             nullptr, nullptr, nullptr),
         db);
   std::vector<std::string> payloads;
-  for (std::size_t i = 0; i < settings.jobs; ++i) payloads.push_back(payload(i));
+  for (std::size_t i = 0; i < count; ++i) payloads.push_back(payload(i));
   sqlite3_stmt* insert = nullptr;
   check(sqlite3_prepare_v3(db, "INSERT INTO jobs VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)", -1,
                            SQLITE_PREPARE_PERSISTENT, &insert, nullptr),
         db);
   const Stopwatch watch;
   check(sqlite3_exec(db, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), db);
-  for (std::size_t i = 0; i < settings.jobs; ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     sqlite3_bind_int64(insert, 1, static_cast<sqlite3_int64>(i + 1));
     sqlite3_bind_text(insert, 2, "digest.send", -1, SQLITE_STATIC);
     sqlite3_bind_int64(insert, 3, 1);
@@ -101,8 +64,7 @@ double floor_rate(const Settings& settings) {
   const double seconds = watch.seconds();
   sqlite3_finalize(insert);
   sqlite3_close(db);
-  remove_database(path);
-  return static_cast<double>(settings.jobs) / seconds;
+  return static_cast<double>(count) / seconds;
 }
 
 struct Rates {
@@ -113,23 +75,22 @@ struct Rates {
 };
 
 /// Insert all, claim all, complete all; each batch is one durable transaction.
-Rates storage_rates(const Settings& settings, std::size_t batch) {
-  const fs::path path = settings.folder / "quern-bench-storage.db";
-  remove_database(path);
+Rates storage_rates(const Settings& settings, std::size_t count, std::size_t batch) {
+  const ScratchDatabase file(settings, "batches");
   Rates rates;
   {
-    SqliteStorage storage(path.string());
+    SqliteStorage storage(file.path());
     const auto node = storage.register_node({.name = "bench", .host = "localhost"});
-    std::vector<NewJob> jobs(settings.jobs);
-    JobId next = storage.reserve_ids(settings.jobs);
-    for (std::size_t i = 0; i < settings.jobs; ++i) {
+    std::vector<NewJob> jobs(count);
+    JobId next = storage.reserve_ids(count);
+    for (std::size_t i = 0; i < count; ++i) {
       jobs[i] = {.id = JobId{next.value++},
                  .kind = "digest.send",
                  .payload = quern::Payload::json(payload(i)),
                  .priority = quern::Priority{priority(i)}};
     }
     const auto per_second = [&](const Stopwatch& watch) {
-      return static_cast<double>(settings.jobs) / watch.seconds();
+      return static_cast<double>(count) / watch.seconds();
     };
     const Stopwatch whole;
     const Stopwatch inserting;
@@ -149,40 +110,26 @@ Rates storage_rates(const Settings& settings, std::size_t batch) {
       for (const auto& claim : claims) some.push_back({.ref = claim.ref});
     }
     rates.claim = per_second(claiming);
-    if (claimed != settings.jobs) throw std::runtime_error("not all jobs were claimed");
+    if (claimed != count) throw std::runtime_error("not all jobs were claimed");
 
     const Stopwatch finishing;
     for (const auto& some : finishes) storage.finish(some);
     rates.finish = per_second(finishing);
     rates.all = per_second(whole);
   }
-  remove_database(path);
   return rates;
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-void print(const char* name, double value, const char* unit) {
-  std::printf("%s\t%.4g\t%s\n", name, value, unit);
 }
 
 }  // namespace
 
-int main(int argc, char** argv) try {
-  Settings settings;
-  if (argc > 1) settings.jobs = std::stoul(argv[1]);
-  if (argc > 2) settings.rounds = std::stoi(argv[2]);
-  if (argc > 3) settings.folder = argv[3];
-
+void sqlite_batches(const Settings& settings) {
+  const std::size_t count = settings.scaled(50'000);
   std::vector<double> floors, inserts, claims, finishes, e2e_1000, e2e_100, bulk_ratio, e2e_1000_ratio,
       e2e_100_ratio;
   for (int round = 0; round < settings.rounds; ++round) {
-    const double floor = floor_rate(settings);
-    const Rates thousand = storage_rates(settings, 1000);
-    const Rates hundred = storage_rates(settings, 100);
+    const double floor = floor_rate(settings, count);
+    const Rates thousand = storage_rates(settings, count, 1000);
+    const Rates hundred = storage_rates(settings, count, 100);
     floors.push_back(floor);
     inserts.push_back(thousand.insert);
     claims.push_back(thousand.claim);
@@ -202,8 +149,6 @@ int main(int argc, char** argv) try {
   print("sqlite.bulk_1000.ratio_to_floor", median(bulk_ratio), "ratio");
   print("sqlite.e2e_1000.ratio_to_floor", median(e2e_1000_ratio), "ratio");
   print("sqlite.e2e_100.ratio_to_floor", median(e2e_100_ratio), "ratio");
-  return 0;
-} catch (const std::exception& e) {
-  std::fprintf(stderr, "quern-bench-sqlite-floor: %s\n", e.what());
-  return 1;
 }
+
+}  // namespace bench
