@@ -176,6 +176,12 @@ NextTick EngineCore::settle(Worker& worker) {
   }
 }
 
+void EngineCore::note_unfinished(const Worker& worker) {
+  if (worker.core.idle()) return;
+  const std::lock_guard lock(mutex_);
+  drained_.log.emplace_back("work is left: the engine waits before it asks its failing storage again");
+}
+
 bool EngineCore::waits_for_time(const std::string& queue) const {
   return std::ranges::any_of(storage_.count(), [&](const JobCount& count) {
     return count.state == JobState::scheduled && (queue.empty() || count.queue == queue) &&
@@ -203,9 +209,11 @@ Drained EngineCore::observed(const DrainOptions& options, Work&& work) {
     if (options.queue.empty()) {
       if (!worker_) worker_ = make_worker({});
       std::forward<Work>(work)(*worker_);
+      note_unfinished(*worker_);
     } else {
       const auto worker = make_worker(options.queue);
       std::forward<Work>(work)(*worker);
+      note_unfinished(*worker);
     }
   } catch (...) {
     end();

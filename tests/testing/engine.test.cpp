@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "quern/quern.hpp"
+#include "quern/testing/storage_proxy.hpp"
 #include "support/catch.hpp"
 #include "testing/jobs.hpp"
 
@@ -209,11 +210,9 @@ TEST_CASE("handlers may be added at any time and what they say of their kind hol
   engine.on<Mail>([](const Mail&) {}, {.queue = "mail"});
   CHECK(engine.job(engine.queue().enqueue(Mail{1}).id).queue == "mail");
   engine.drain();
-  engine.register_handlers([&](quern::HandlerRegistry& handlers) {
-    handlers.use([&](JobContext&, const std::function<JobResult()>& next) {
-      ++middle;
-      return next();
-    });
+  engine.use([&](JobContext&, const std::function<JobResult()>& next) {
+    ++middle;
+    return next();
   });
   const auto batch = engine.queue().enqueue(Batch{}).id;
   engine.queue().enqueue(Mail{2});
@@ -261,6 +260,28 @@ TEST_CASE("an engine on a storage of the host's leaves its jobs to the next one"
   Engine next(storage, clock, handlers);
   CHECK(next.drain().completed == 1);
   CHECK(next.count(JobState::completed) == 2);
+}
+
+TEST_CASE("a drain that a failing storage cut short says so until the work is done", "[engine]") {
+  quern::ManualClock clock;
+  quern::StorageAdapter<quern::MemoryStorage> memory(clock);
+  quern::testing::StorageProxy storage(memory);
+  Engine engine(storage, clock);
+  engine.on<Mail>([](const Mail&) {});
+  engine.queue().enqueue(Mail{1});
+  CHECK(Engine().drain().log.empty());
+  storage.before = [](std::string_view call) {
+    if (call == "finish") throw quern::StorageError("the disk is full", true);
+  };
+  const Drained first = engine.drain();
+  CHECK(first.completed == 0);
+  CHECK_THAT(to_string(first), ContainsSubstring("1 run\n") && ContainsSubstring("the disk is full") &&
+                                   ContainsSubstring("work is left"));
+  CHECK_THAT(to_string(engine.drain()), ContainsSubstring("0 runs\n  work is left"));
+  storage.before = nullptr;
+  const Drained last = engine.advance(1min);
+  CHECK(last.completed == 1);
+  CHECK(last.log.empty());
 }
 
 TEST_CASE("a storage on another clock is refused", "[engine]") {

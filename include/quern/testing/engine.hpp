@@ -22,7 +22,7 @@ struct EngineOptions {
   /// As production has it: retry policy, attempts, limits.
   JobQueueConfig config{};
   /// One slot, so that jobs run strictly one after the other; no name of the machine; the same jitter each
-  /// time; and long intervals, so that a year passes quickly.
+  /// time; and long intervals, so that a year passes quickly. Change single fields of `defaults()`.
   ProcessorOptions processor = defaults();
 
   [[nodiscard]] static ProcessorOptions defaults() {
@@ -102,6 +102,12 @@ class Engine {
   Engine& on(std::string_view kind, F&& function, HandlerOptions options = {}) {
     register_handlers(
         [&](HandlerRegistry& handlers) { handlers.on(kind, std::forward<F>(function), std::move(options)); });
+    return *this;
+  }
+
+  /// Wraps all handlers, as HandlerRegistry::use does.
+  Engine& use(Middleware middleware) {
+    register_handlers([&](HandlerRegistry& handlers) { handlers.use(std::move(middleware)); });
     return *this;
   }
 

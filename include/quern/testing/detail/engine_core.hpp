@@ -56,6 +56,7 @@ class EngineCore final : private StorageObserver {
   void check_crash() const;
   void check_limit();
   [[nodiscard]] std::size_t runs();
+  void note_unfinished(const Worker& worker);
   [[nodiscard]] bool waits_for_time(const std::string& queue) const;
   void stop();
   void publish_defaults();
