@@ -78,7 +78,13 @@ EngineCore::~EngineCore() {
   storage_.unobserve(*this);
 }
 
-void EngineCore::stop() { worker_.reset(); }
+void EngineCore::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (counting_) throw Error("handlers: cannot be changed from within a handler that the engine runs");
+  }
+  worker_.reset();
+}
 
 void EngineCore::publish_defaults() {
   for (const auto& [kind, entry] : handlers_.entries())

@@ -224,12 +224,16 @@ TEST_CASE("handlers may be added at any time and what they say of their kind hol
   CHECK(engine.state(batch) == JobState::completed);
 }
 
-TEST_CASE("a drain from within a handler fails that handler and nothing else", "[engine]") {
+TEST_CASE("a drain or a change of handlers from within a handler fails that handler and nothing else",
+          "[engine]") {
   Engine engine;
   engine.on<Mail>([&](const Mail&) { engine.drain(); }, {.max_attempts = 1});
-  const auto id = engine.queue().enqueue(Mail{1}).id;
-  CHECK(engine.drain().dead == 1);
-  CHECK_THAT(engine.last_error(id), ContainsSubstring("from within a handler"));
+  engine.on<Batch>([&](const Batch&) { engine.on("new", [](JobContext&) {}); }, {.max_attempts = 1});
+  const auto mail = engine.queue().enqueue(Mail{1}).id;
+  const auto batch = engine.queue().enqueue(Batch{}).id;
+  CHECK(engine.drain().dead == 2);
+  CHECK_THAT(engine.last_error(mail), ContainsSubstring("from within a handler"));
+  CHECK_THAT(engine.last_error(batch), ContainsSubstring("from within a handler"));
 }
 
 TEST_CASE("a job that waits for its parents runs after them", "[engine]") {

@@ -13,8 +13,9 @@ namespace quern::inline v1::testing {
 
 /// What a host wants to see survive a crash anywhere. The functions are called in this order, for each crash:
 ///
-///     prepare   handlers   scenario, dies   handlers   recover   check
+///     handlers   prepare   scenario, dies   handlers   recover   check
 ///
+/// and in the last round, which nothing interrupts: handlers, prepare, scenario, check.
 /// What the host keeps outside of the storage, such as the mails that a fake server got, survives the crash,
 /// as it would in the world; `prepare` makes it empty again.
 struct CrashScenario {
@@ -35,7 +36,8 @@ struct CrashScenario {
   /// Opens an empty storage on the clock. Empty: one in memory.
   std::function<AnyStorage(ClockRef clock)> open{};
   EngineOptions engine = defaults();
-  /// Does this one alone, when looking into what failed.
+  /// Does this one alone, when looking into what failed. Its name does not matter; a call that is not reached
+  /// makes it the round that nothing interrupts.
   std::optional<StorageCrash> only{};
   /// More calls than this in one scenario are taken for one that never ends.
   std::size_t max_calls = 10'000;

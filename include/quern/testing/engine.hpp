@@ -5,7 +5,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -86,7 +85,8 @@ class Engine {
   [[nodiscard]] ManualClock& clock() noexcept { return clock_; }
   [[nodiscard]] const HandlerRegistry& handlers() const noexcept { return core_.handlers(); }
 
-  /// Calls `add(HandlerRegistry&)`, which may add handlers and middleware at any time but from a handler.
+  /// Calls `add(HandlerRegistry&)`, which may add handlers and middleware, before and between drains. Throws
+  /// Error within one, and what `add` throws.
   template <std::invocable<HandlerRegistry&> F>
   void register_handlers(F&& add) {
     core_.change_handlers(std::forward<F>(add));
