@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "processor_shared.hpp"
+#include "quern/work/detail/run_end.hpp"
 
 namespace quern::inline v1::detail {
 namespace {
@@ -211,7 +212,8 @@ void ProcessorCore::collect_results() {
   for (Shared::Done& done : shared_->take_done()) {
     const auto found = running_.find(done.token);
     if (found == running_.end()) continue;  // given up before: its result is dropped
-    Finish finish = to_finish(found->second, std::move(done.result));
+    const auto& retry = found->second.entry->options.retry;
+    Finish finish = finish_of(*found->second.state, retry ? *retry : default_retry_, done.result, random_);
     if (auto report = found->second.state->fetch_report())
       reports_.push_back({finish.ref, std::move(*report)});
     end_run(done.token);
@@ -219,37 +221,6 @@ void ProcessorCore::collect_results() {
   }
   if (shared_->work.exchange(false, std::memory_order_acq_rel)) want_claim_ = want_promote_ = true;
   if (shared_->cancel.exchange(false, std::memory_order_acq_rel)) cancels_suspected_ = true;
-}
-
-Finish ProcessorCore::to_finish(const Running& run, JobResult result) {
-  const Claim& claim = run.state->claim();
-  const StopReason stopped_for = run.state->stop_reason();
-  Finish finish;
-  finish.ref = claim.ref;
-  finish.outcome = result.outcome();
-  finish.message = result.message();
-  finish.result = result.result();
-  finish.dead_reason = result.dead_reason();
-  const bool ended_badly = finish.outcome == Outcome::failed || finish.outcome == Outcome::cancelled;
-  if (ended_badly && stopped_for == StopReason::shutdown) {
-    finish.outcome = Outcome::released;
-  } else if (ended_badly && stopped_for == StopReason::timeout) {
-    finish.outcome = Outcome::failed;
-    finish.fault = AttemptFault::timeout;
-    finish.message = fmt::format("timed out after {}{}{}", to_text(run.state->timeout),
-                                 finish.message.empty() ? "" : ": ", finish.message);
-  }
-  if (finish.outcome == Outcome::completed) {
-    finish.jobs = run.state->take_jobs();
-    finish.records = run.state->take_records();
-  } else if (finish.outcome == Outcome::failed) {
-    const RetryPolicy& policy = run.entry->options.retry ? *run.entry->options.retry : default_retry_;
-    finish.again =
-        result.again() ? *result.again() : When::after(policy.delay(claim.attempt, random_.next()));
-  } else if (finish.outcome == Outcome::snoozed) {
-    finish.again = result.again().value_or(When::after(RetryPolicy::minimum));
-  }
-  return finish;
 }
 
 void ProcessorCore::end_run(TaskToken token) {
@@ -420,9 +391,7 @@ void ProcessorCore::start(Claim claim) {
   const TaskToken token = ++next_token_;
   auto state = std::make_shared<RunState>(std::move(claim), static_cast<RunPort&>(*this));
   const Claim& job = state->claim();
-  state->timeout = job.timeout != Duration::zero()              ? job.timeout
-                   : entry->options.timeout != Duration::zero() ? entry->options.timeout
-                                                                : queue_.config().job_timeout;
+  state->timeout = timeout_of(job, entry->options, queue_.config().job_timeout);
   ++running_of_kind_[job.kind];
   ++running_of_queue_[job.queue];
   tokens_[job.ref.id] = token;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "processor_shared.hpp"
+#include "quern/work/detail/run_end.hpp"
 
 namespace quern::inline v1::detail {
 namespace {
@@ -9,28 +10,11 @@ namespace {
 /// How long a stopping processor waits for its storage beyond the handlers' grace.
 constexpr Duration storage_patience = std::chrono::seconds(5);
 
-JobResult checked_result(JobResult result, const JobLimits& limits) {
-  if (!result.result()) return result;
-  try {
-    check_json(result.result()->text(), "result", limits);
-    return result;
-  } catch (const InvalidArgument& e) {
-    return JobResult::failed(e.what());
-  }
-}
-
 }  // namespace
 
 void ProcessorCore::Shared::run(TaskToken token, const HandlerRegistry::Entry& entry,
                                 const std::shared_ptr<RunState>& state) noexcept {
-  JobResult result = JobResult::completed();
-  try {
-    JobContext context(state);
-    result = checked_result(handlers.run(entry, context), limits);
-  } catch (const std::exception& e) {
-    // RunLost mostly. The storage drops this when the run is indeed lost, and knows better when it is not.
-    result = JobResult::failed(e.what());
-  }
+  JobResult result = run_handler(handlers, entry, state, limits);
   {
     const std::lock_guard lock(mutex);
     done.push_back({token, std::move(result)});

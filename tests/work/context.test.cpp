@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "quern/testing/engine.hpp"
 #include "support/catch.hpp"
 #include "support/engine.hpp"
 
@@ -9,20 +10,19 @@ using quern::JobResult;
 using quern::JobState;
 
 TEST_CASE("a step runs once over retries and snoozes and gives its kept result back", "[steps]") {
-  Engine engine;
+  quern::testing::Engine engine;
   int fetched = 0;
   int calls = 0;
   std::vector<int> seen;
-  engine.handlers.on("work", [&](JobContext& context) {
+  engine.on("work", [&](JobContext& context) {
     seen.push_back(context.step("fetch", [&] { return 40 + ++fetched; }));
     context.step("note", [&] { ++fetched; });
     if (++calls == 1) throw std::runtime_error("cable pulled");
     if (calls == 2) return JobResult::snoozed(1min);
     return JobResult::completed();
   });
-  const auto processor = engine.processor();
-  const auto id = engine.queue.enqueue("work", quern::Payload()).id;
-  engine.pass(*processor, 1h);
+  const auto id = engine.queue().enqueue("work", quern::Payload()).id;
+  engine.advance(1h);
   CHECK(engine.state(id) == JobState::completed);
   CHECK(calls == 3);
   CHECK(fetched == 2);
@@ -30,31 +30,29 @@ TEST_CASE("a step runs once over retries and snoozes and gives its kept result b
 }
 
 TEST_CASE("a step that throws keeps nothing and runs again", "[steps]") {
-  Engine engine;
+  quern::testing::Engine engine;
   int tries = 0;
-  engine.handlers.on("work", [&](JobContext& context) {
+  engine.on("work", [&](JobContext& context) {
     context.step("flaky", [&] {
       if (++tries < 3) throw std::runtime_error("not yet");
     });
   });
-  const auto processor = engine.processor();
-  const auto id = engine.queue.enqueue("work", quern::Payload()).id;
-  engine.pass(*processor, 1h);
+  const auto id = engine.queue().enqueue("work", quern::Payload()).id;
+  engine.advance(1h);
   CHECK(engine.state(id) == JobState::completed);
   CHECK(tries == 3);
 }
 
 TEST_CASE("a step's name used twice in one run is refused", "[steps]") {
-  Engine engine;
-  engine.handlers.on("work",
-                     [&](JobContext& context) {
-                       context.step("a", [] {});
-                       context.step("a", [] {});
-                     },
-                     {.max_attempts = 1});
-  const auto processor = engine.processor();
-  const auto id = engine.queue.enqueue("work", quern::Payload()).id;
-  engine.settle(*processor);
+  quern::testing::Engine engine;
+  engine.on("work",
+            [&](JobContext& context) {
+              context.step("a", [] {});
+              context.step("a", [] {});
+            },
+            {.max_attempts = 1});
+  const auto id = engine.queue().enqueue("work", quern::Payload()).id;
+  engine.drain();
   CHECK(engine.job(id).end_message.find("used twice") != std::string::npos);
 }
 
@@ -108,17 +106,16 @@ TEST_CASE("follow-up jobs and records appear exactly when the job completes", "[
 }
 
 TEST_CASE("follow-ups that the storage refuses fail that run and no other", "[then]") {
-  Engine engine;
-  engine.handlers.on("bad",
-                     [&](JobContext& context) {
-                       context.then(quern::NewJob{.kind = "child", .parents = {quern::JobId{999'999}}});
-                     },
-                     {.max_attempts = 1});
-  engine.handlers.on("good", [](JobContext&) {});
-  const auto processor = engine.processor();
-  const auto bad = engine.queue.enqueue("bad", quern::Payload()).id;
-  const auto good = engine.queue.enqueue("good", quern::Payload()).id;
-  engine.settle(*processor);
+  quern::testing::Engine engine;
+  engine.on("bad",
+            [&](JobContext& context) {
+              context.then(quern::NewJob{.kind = "child", .parents = {quern::JobId{999'999}}});
+            },
+            {.max_attempts = 1});
+  engine.on("good", [](JobContext&) {});
+  const auto bad = engine.queue().enqueue("bad", quern::Payload()).id;
+  const auto good = engine.queue().enqueue("good", quern::Payload()).id;
+  engine.drain();
   CHECK(engine.state(bad) == JobState::dead);
   CHECK(engine.job(bad).end_message.find("follow-ups were refused") != std::string::npos);
   CHECK(engine.state(good) == JobState::completed);

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "quern/testing/engine.hpp"
 #include "support/catch.hpp"
 #include "support/engine.hpp"
 
@@ -32,15 +33,14 @@ using handlers_test::Greet;
 using handlers_test::Resize;
 
 TEST_CASE("a typed job reaches its handler and its result is kept", "[handlers]") {
-  Engine engine;
+  quern::testing::Engine engine;
   std::string greeted;
-  engine.handlers.on<Greet>([&](const Greet& job, JobContext& context) {
+  engine.on<Greet>([&](const Greet& job, JobContext& context) {
     greeted = job.name;
     return JobResult::completed({{"attempt", context.attempt()}, {"name", job.name}});
   });
-  const auto id = engine.queue.enqueue(Greet{"Ada"}).id;
-  const auto processor = engine.processor();
-  engine.settle(*processor);
+  const auto id = engine.queue().enqueue(Greet{"Ada"}).id;
+  engine.drain();
 
   CHECK(greeted == "Ada");
   const quern::Job job = engine.job(id);
@@ -50,14 +50,14 @@ TEST_CASE("a typed job reaches its handler and its result is kept", "[handlers]"
 }
 
 TEST_CASE("a struct's own defaults hold unless the call says otherwise", "[handlers]") {
-  Engine engine;
-  const auto plain = engine.job(engine.queue.enqueue(Resize{100}).id);
+  quern::testing::Engine engine;
+  const auto plain = engine.job(engine.queue().enqueue(Resize{100}).id);
   CHECK(plain.queue == "images");
   CHECK(plain.priority == quern::Priority::low);
   CHECK(plain.max_attempts == 9);
   CHECK(plain.timeout == 3min);
   const auto special = engine.job(
-      engine.queue
+      engine.queue()
           .enqueue(Resize{100}, {.queue = "now", .priority = quern::Priority::critical, .max_attempts = 1})
           .id);
   CHECK(special.queue == "now");
@@ -76,21 +76,19 @@ TEST_CASE("a kind's queue and attempts can be set where its handler is registere
 
 TEST_CASE("a failing job is retried after its policy's waits until it is dead with every error kept",
           "[handlers]") {
-  Engine engine;
+  quern::testing::Engine engine;
   int calls = 0;
-  engine.handlers.on<Greet>(
-      [&](const Greet&) { throw std::runtime_error("no greeting " + std::to_string(++calls)); },
-      {.retry = quern::RetryPolicy::fixed(10s), .max_attempts = 3});
-  const auto processor = engine.processor();
-  const auto id = engine.queue.enqueue(Greet{"Bob"}).id;
+  engine.on<Greet>([&](const Greet&) { throw std::runtime_error("no greeting " + std::to_string(++calls)); },
+                   {.retry = quern::RetryPolicy::fixed(10s), .max_attempts = 3});
+  const auto id = engine.queue().enqueue(Greet{"Bob"}).id;
 
-  engine.settle(*processor);
+  engine.drain();
   CHECK(engine.state(id) == JobState::scheduled);
-  engine.pass(*processor, 9s);
+  engine.advance(9s);
   CHECK(calls == 1);
-  engine.pass(*processor, 1s);
+  engine.advance(1s);
   CHECK(calls == 2);
-  engine.pass(*processor, 1h);
+  engine.advance(1h);
   CHECK(calls == 3);
 
   const quern::Job job = engine.job(id);
@@ -103,68 +101,63 @@ TEST_CASE("a failing job is retried after its policy's waits until it is dead wi
 }
 
 TEST_CASE("whatever a handler throws is one failed attempt and not the end of the engine", "[handlers]") {
-  Engine engine;
-  engine.handlers.on<Greet>([](const Greet&) { throw 42; }, {.max_attempts = 1});
-  const auto processor = engine.processor();
-  const auto id = engine.queue.enqueue(Greet{"x"}).id;
-  engine.settle(*processor);
+  quern::testing::Engine engine;
+  engine.on<Greet>([](const Greet&) { throw 42; }, {.max_attempts = 1});
+  const auto id = engine.queue().enqueue(Greet{"x"}).id;
+  engine.drain();
   CHECK(engine.state(id) == JobState::dead);
   CHECK(engine.job(id).errors.at(0).message.find("no std::exception") != std::string::npos);
 }
 
 TEST_CASE("a snooze puts a job off and costs no attempt", "[handlers]") {
-  Engine engine;
+  quern::testing::Engine engine;
   int calls = 0;
-  engine.handlers.on<Greet>([&](const Greet&) {
+  engine.on<Greet>([&](const Greet&) {
     return ++calls < 3 ? JobResult::snoozed(1h, "too early") : JobResult::completed();
   });
-  const auto processor = engine.processor();
-  const auto id = engine.queue.enqueue(Greet{"x"}).id;
-  engine.settle(*processor);
+  const auto id = engine.queue().enqueue(Greet{"x"}).id;
+  engine.drain();
   CHECK(engine.job(id).attempt == 0);
   CHECK(engine.job(id).snoozes == 1);
-  engine.pass(*processor, 59min);
+  engine.advance(59min);
   CHECK(calls == 1);
-  engine.pass(*processor, 2h);
+  engine.advance(2h);
   CHECK(engine.state(id) == JobState::completed);
   CHECK(engine.job(id).attempt == 1);
 }
 
 TEST_CASE("a handler can say when to try again", "[handlers]") {
-  Engine engine;
+  quern::testing::Engine engine;
   int calls = 0;
-  engine.handlers.on<Greet>([&](const Greet&) {
+  engine.on<Greet>([&](const Greet&) {
     return ++calls == 1 ? JobResult::retry_at(quern::When::after(90min), "closed until noon")
                         : JobResult::completed();
   });
-  const auto processor = engine.processor();
-  const auto id = engine.queue.enqueue(Greet{"x"}).id;
-  engine.pass(*processor, 89min);
+  const auto id = engine.queue().enqueue(Greet{"x"}).id;
+  engine.advance(89min);
   CHECK(calls == 1);
-  engine.pass(*processor, 2min);
+  engine.advance(2min);
   CHECK(engine.state(id) == JobState::completed);
   CHECK(engine.job(id).attempt == 2);
 }
 
 TEST_CASE("a discarded job is dead at once with its reason", "[handlers]") {
-  Engine engine;
-  engine.handlers.on<Greet>([](const Greet&) { return JobResult::discarded("no such person"); });
-  const auto processor = engine.processor();
-  const auto id = engine.queue.enqueue(Greet{"x"}).id;
-  engine.settle(*processor);
+  quern::testing::Engine engine;
+  engine.on<Greet>([](const Greet&) { return JobResult::discarded("no such person"); });
+  const auto id = engine.queue().enqueue(Greet{"x"}).id;
+  engine.drain();
   CHECK(engine.state(id) == JobState::dead);
   CHECK(engine.job(id).dead_reason == quern::DeadReason::discarded);
   CHECK(engine.job(id).end_message == "no such person");
 }
 
 TEST_CASE("a payload that does not decode makes its job dead and others run", "[handlers]") {
-  Engine engine;
+  quern::testing::Engine engine;
   int calls = 0;
-  engine.handlers.on<Greet>([&](const Greet&) { ++calls; });
-  const auto processor = engine.processor();
-  const auto bad = engine.queue.enqueue("greet", quern::Payload::json(R"({"name": 7})")).id;
-  const auto good = engine.queue.enqueue(Greet{"x"}).id;
-  engine.settle(*processor);
+  engine.on<Greet>([&](const Greet&) { ++calls; });
+  const auto bad = engine.queue().enqueue("greet", quern::Payload::json(R"({"name": 7})")).id;
+  const auto good = engine.queue().enqueue(Greet{"x"}).id;
+  engine.drain();
   CHECK(engine.state(bad) == JobState::dead);
   CHECK(engine.job(bad).dead_reason == quern::DeadReason::undecodable);
   CHECK(engine.state(good) == JobState::completed);
@@ -172,59 +165,54 @@ TEST_CASE("a payload that does not decode makes its job dead and others run", "[
 }
 
 TEST_CASE("a kind without a handler is neither claimed nor discarded", "[handlers]") {
-  Engine engine;
-  engine.handlers.on<Greet>([](const Greet&) {});
-  const auto stranger = engine.queue.enqueue("stranger", quern::Payload()).id;
+  quern::testing::Engine engine;
+  engine.on<Greet>([](const Greet&) {});
+  const auto stranger = engine.queue().enqueue("stranger", quern::Payload()).id;
   {
-    const auto processor = engine.processor();
-    engine.pass(*processor, 24h);
+    engine.advance(24h);
     CHECK(engine.state(stranger) == JobState::ready);
     CHECK(engine.job(stranger).attempt == 0);
   }
-  engine.handlers.on("stranger", [](JobContext&) {});
-  const auto processor = engine.processor();
-  engine.settle(*processor);
+  engine.on("stranger", [](JobContext&) {});
+  engine.drain();
   CHECK(engine.state(stranger) == JobState::completed);
 }
 
 TEST_CASE("a result that is too large or no JSON fails its attempt", "[handlers]") {
-  Engine engine;
-  engine.handlers.on("big",
-                     [](JobContext&) {
-                       std::string text(std::size_t{2} << 20U, 'x');
-                       text.front() = text.back() = '"';
-                       return JobResult::completed(quern::Payload::json(std::move(text)));
-                     },
-                     {.max_attempts = 1});
-  engine.handlers.on("nul",
-                     [](JobContext&) { return JobResult::completed(quern::Payload::json(R"("\u0000")")); },
-                     {.max_attempts = 1});
-  const auto processor = engine.processor();
-  const auto big = engine.queue.enqueue("big", quern::Payload()).id;
-  const auto nul = engine.queue.enqueue("nul", quern::Payload()).id;
-  engine.settle(*processor);
+  quern::testing::Engine engine;
+  engine.on("big",
+            [](JobContext&) {
+              std::string text(std::size_t{2} << 20U, 'x');
+              text.front() = text.back() = '"';
+              return JobResult::completed(quern::Payload::json(std::move(text)));
+            },
+            {.max_attempts = 1});
+  engine.on("nul", [](JobContext&) { return JobResult::completed(quern::Payload::json(R"("\u0000")")); },
+            {.max_attempts = 1});
+  const auto big = engine.queue().enqueue("big", quern::Payload()).id;
+  const auto nul = engine.queue().enqueue("nul", quern::Payload()).id;
+  engine.drain();
   CHECK(engine.state(big) == JobState::dead);
   CHECK(engine.job(big).end_message.find("result") != std::string::npos);
   CHECK(engine.state(nul) == JobState::dead);
 }
 
 TEST_CASE("middleware wraps every handler and the first one added is the outermost", "[handlers]") {
-  Engine engine;
+  quern::testing::Engine engine;
   std::vector<std::string> trace;
-  engine.handlers.use([&](JobContext&, const std::function<JobResult()>& next) {
+  engine.use([&](JobContext&, const std::function<JobResult()>& next) {
     trace.emplace_back("outer in");
     auto result = next();
     trace.emplace_back("outer out");
     return result;
   });
-  engine.handlers.use([&](JobContext& context, const std::function<JobResult()>& next) {
+  engine.use([&](JobContext& context, const std::function<JobResult()>& next) {
     trace.push_back("inner " + context.job().kind);
     return next();
   });
-  engine.handlers.on<Greet>([&](const Greet&) { trace.emplace_back("handler"); });
-  const auto processor = engine.processor();
-  engine.queue.enqueue(Greet{"x"});
-  engine.settle(*processor);
+  engine.on<Greet>([&](const Greet&) { trace.emplace_back("handler"); });
+  engine.queue().enqueue(Greet{"x"});
+  engine.drain();
   CHECK(trace == std::vector<std::string>{"outer in", "inner greet", "handler", "outer out"});
 }
 

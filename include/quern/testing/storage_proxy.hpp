@@ -1,29 +1,68 @@
 #pragma once
 
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <iosfwd>
+#include <mutex>
+#include <string>
 #include <string_view>
 #include <utility>
 
+#include "quern/core/error.hpp"
 #include "quern/storage/any_storage.hpp"
 
 namespace quern::inline v1::testing {
 
-/// Stands before a storage and lets a test interfere with every call: count it, refuse it, or lose its
-/// answer.
+/// Where in a storage call the process dies.
+enum class CrashSide : std::uint8_t {
+  before,  ///< The call has changed nothing.
+  after,   ///< The storage has done it, and nobody has heard the answer.
+};
+
+/// Which of a process's storage calls is its last.
+struct StorageCrash {
+  std::size_t call = 0;  ///< From 1.
+  CrashSide side = CrashSide::before;
+  std::string name{};  ///< The call's, such as "finish"; known once it was reached.
+
+  friend bool operator==(const StorageCrash&, const StorageCrash&) = default;
+};
+
+/// "before storage call 7 (finish)"
+[[nodiscard]] std::string to_string(const StorageCrash& crash);
+std::ostream& operator<<(std::ostream& out, const StorageCrash& crash);
+
+/// The process that uses a storage is meant to have died. A StorageError, so that it takes the ways on which
+/// the code under test expects errors.
+class SimulatedCrash : public StorageError {
+ public:
+  explicit SimulatedCrash(StorageCrash where)
+      : StorageError("the process crashed " + to_string(where), false), where_(std::move(where)) {}
+  [[nodiscard]] const StorageCrash& where() const noexcept { return where_; }
+
+ private:
+  StorageCrash where_;
+};
+
+/// Stands before a storage and lets a test interfere with every call: count it, refuse it, lose its answer,
+/// or let the process die there.
 ///
 /// before  called with the call's name before the storage is asked; what it throws, the caller gets, and the
-/// storage
-///         was not asked.
+///         storage was not asked.
 /// after   called when the storage has done it; what it throws, the caller gets instead of the answer.
 /// Both may be empty, and are called from whatever thread makes the call. Set them before threads use the
-/// proxy.
+/// proxy. `observe`, `unobserve`, `clock` and `describe` pass through and are not counted.
 class StorageProxy final : public StoragePort {
   // First, because its return type must be known to what follows.
   template <class Ask>
   auto call(std::string_view name, Ask&& ask) {
+    const bool last = enter(name);
     if (before) before(name);
     auto answer = std::forward<Ask>(ask)();
     if (after) after(name);
+    if (last) die();
     return answer;
   }
 
@@ -35,6 +74,16 @@ class StorageProxy final : public StoragePort {
 
   Hook before;
   Hook after;
+
+  /// The process dies at the `call`-th call from now (1: the next one; 0: it does not, after all). That call
+  /// and all later ones throw SimulatedCrash, and nothing reaches the storage any more: what a dead process
+  /// would still like to write (a hand-back, a retirement) is not written.
+  void crash_at(std::size_t call, CrashSide side = CrashSide::before);
+  [[nodiscard]] bool crashed() const noexcept { return crashed_.load(std::memory_order_acquire); }
+  /// Where it died, or is to die.
+  [[nodiscard]] StorageCrash crash() const;
+  /// Calls so far, the fatal one included.
+  [[nodiscard]] std::size_t calls() const;
 
   JobId reserve_ids(std::size_t count) override {
     return call("reserve_ids", [&] { return inner_.reserve_ids(count); });
@@ -159,7 +208,16 @@ class StorageProxy final : public StoragePort {
   [[nodiscard]] std::string describe() const override { return inner_.describe(); }
 
  private:
+  /// Counts the call; true when the process dies behind it. Throws when it is dead, or dies here.
+  bool enter(std::string_view name);
+  [[noreturn]] void die();
+
   StoragePort& inner_;
+  mutable std::mutex mutex_;
+  std::size_t calls_ = 0;
+  std::size_t fatal_call_ = 0;  // of calls_; 0: none
+  StorageCrash crash_;
+  std::atomic<bool> crashed_{false};
 };
 
 }  // namespace quern::inline v1::testing

@@ -78,6 +78,9 @@ class ProcessorCore final : private StorageObserver, private RunPort {
 
   NextTick tick(TimePoint now) noexcept;
 
+  /// The next tick asks the storage for work, as after a wake-up that got lost.
+  void look_again() noexcept { on_work(); }
+
   /// Begins to stop; harmless when it has begun. Never waits.
   void request_stop(StopOptions options) noexcept;
   [[nodiscard]] bool stopped() const noexcept {
@@ -131,7 +134,6 @@ class ProcessorCore final : private StorageObserver, private RunPort {
   void promote(TimePoint now);
   void maintain(SteadyTime steady);
   void start(Claim claim);
-  [[nodiscard]] Finish to_finish(const Running& run, JobResult result);
   [[nodiscard]] Finish given_up_finish(const RunState& state) const;
   void end_run(TaskToken token);
   void give_up(TaskToken token, std::optional<Finish> finish);

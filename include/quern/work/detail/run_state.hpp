@@ -35,6 +35,9 @@ class RunPort {
 class RunState {
  public:
   RunState(Claim claim, RunPort& port) : claim_(std::move(claim)), port_(&port) {}
+  RunState(const RunState&) = delete;
+  RunState& operator=(const RunState&) = delete;
+  virtual ~RunState() = default;
 
   [[nodiscard]] const Claim& claim() const noexcept { return claim_; }
   [[nodiscard]] std::stop_token stop_token() const noexcept { return stop_.get_token(); }
@@ -68,7 +71,8 @@ class RunState {
     return std::forward<Use>(use)(*port_);
   }
 
-  void report(int percent, std::string_view message);
+  /// Virtual, so that a test sees every report.
+  virtual void report(int percent, std::string_view message);
   /// The last report that was not fetched yet.
   [[nodiscard]] std::optional<Progress> fetch_report();
 
