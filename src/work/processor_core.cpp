@@ -42,7 +42,12 @@ ProcessorOptions checked(ProcessorOptions options, const JobQueueConfig& config)
     if (options.queues[i].concurrency < 0)
       throw InvalidArgument(fmt::format("queues[{}].concurrency", i),
                             "is negative; allowed is 0 (no limit) or more");
+    if (options.queues[i].weight < 1 || options.queues[i].weight > 1000)
+      throw InvalidArgument(fmt::format("queues[{}].weight", i),
+                            fmt::format("is {}; allowed is 1 to 1000", options.queues[i].weight));
   }
+  if (options.queue_order != QueueOrder::priority && options.queues.empty())
+    throw InvalidArgument("queues", "is empty; a weighted or strict order needs the queues' names");
   if (options.seed == 0) options.seed = Random::entropy();
   return options;
 }
@@ -84,6 +89,7 @@ ProcessorCore::ProcessorCore(QueueCore& queue, HandlerRegistry handlers, Process
       lease_(storage_, node_info(options_, shared_->handlers), options_.log),
       default_retry_(queue.config().retry_policy()),
       random_(options_.seed) {
+  if (options_.queue_order != QueueOrder::priority) turns_.emplace(options_.queues, options_.queue_order);
   for (const auto& [kind, entry] : shared_->handlers.entries())
     queue_.set_defaults(kind, {.queue = entry.options.queue,
                                .priority = {},
@@ -352,29 +358,43 @@ std::size_t ProcessorCore::free_slots() const noexcept {
   return static_cast<std::size_t>(options_.max_concurrent_jobs) - running_.size();
 }
 
-void ProcessorCore::claim_jobs() {
-  if (!want_claim_ || free_slots() == 0) return;
+namespace {
+std::size_t room(const std::map<std::string, int, std::less<>>& running, const std::string& name,
+                 int concurrency, std::size_t limit) {
+  if (concurrency == 0) return limit;
+  const auto count = running.find(name);
+  const int now = count == running.end() ? 0 : count->second;
+  return std::min(limit, static_cast<std::size_t>(std::max(0, concurrency - now)));
+}
+}  // namespace
+
+std::size_t ProcessorCore::room_in(const QueueSlots& queue, std::size_t limit) const {
+  return room(running_of_queue_, queue.name, queue.concurrency, limit);
+}
+
+ClaimRequest ProcessorCore::claim_request(std::size_t limit) const {
   ClaimRequest request;
   request.node = lease_.node();
-  request.limit = std::min(free_slots(), batch);
-  const auto room = [&](const auto& counts, const std::string& name, int concurrency) {
-    if (concurrency == 0) return request.limit;
-    const auto count = counts.find(name);
-    const int running = count == counts.end() ? 0 : count->second;
-    return std::min(request.limit, static_cast<std::size_t>(std::max(0, concurrency - running)));
-  };
+  request.limit = limit;
   const int default_attempts = queue_.config().default_max_retries + 1;
   for (const auto& [kind, entry] : shared_->handlers.entries()) {
-    const std::size_t limit = room(running_of_kind_, kind, entry.options.concurrency);
-    if (limit > 0)
+    const std::size_t most = room(running_of_kind_, kind, entry.options.concurrency, limit);
+    if (most > 0)
       request.kinds.push_back(
-          {kind, limit, entry.options.max_attempts > 0 ? entry.options.max_attempts : default_attempts});
+          {kind, most, entry.options.max_attempts > 0 ? entry.options.max_attempts : default_attempts});
   }
+  return request;
+}
+
+void ProcessorCore::claim_jobs() {
+  if (!want_claim_ || free_slots() == 0) return;
+  if (turns_) return claim_in_turns();
+  ClaimRequest request = claim_request(std::min(free_slots(), batch));
   if (!options_.queues.empty()) {
     request.queues.emplace();
     for (const QueueSlots& queue : options_.queues)
-      if (const std::size_t limit = room(running_of_queue_, queue.name, queue.concurrency); limit > 0)
-        request.queues->push_back({queue.name, limit});
+      if (const std::size_t most = room_in(queue, request.limit); most > 0)
+        request.queues->push_back({queue.name, most});
   }
   if (request.kinds.empty() || (request.queues && request.queues->empty())) {
     want_claim_ = false;  // until a run ends
@@ -383,6 +403,27 @@ void ProcessorCore::claim_jobs() {
   std::vector<Claim> claims = storage_.claim(request);
   want_claim_ = claims.size() == request.limit;
   for (Claim& claim : claims) start(std::move(claim));
+}
+
+void ProcessorCore::claim_in_turns() {
+  std::size_t left = std::min(free_slots(), batch);
+  turns_->begin();
+  while (left > 0) {
+    const auto turn = turns_->next(left);
+    if (!turn) break;
+    const QueueSlots& queue = options_.queues.at(turn->queue);
+    ClaimRequest request = claim_request(turn->share);
+    const std::size_t most = room_in(queue, request.limit);
+    std::vector<Claim> claims;
+    if (most > 0 && !request.kinds.empty()) {
+      request.queues.emplace({ClaimLimit{.name = queue.name, .limit = most}});
+      claims = storage_.claim(request);
+    }
+    turns_->took(*turn, claims.size());
+    left -= claims.size();
+    for (Claim& claim : claims) start(std::move(claim));
+  }
+  want_claim_ = left == 0;
 }
 
 void ProcessorCore::start(Claim claim) {

@@ -14,6 +14,7 @@
 #include "quern/core/log.hpp"
 #include "quern/core/random.hpp"
 #include "quern/queue/queue_core.hpp"
+#include "quern/work/detail/queue_turns.hpp"
 #include "quern/work/detail/run_state.hpp"
 #include "quern/work/executor.hpp"
 #include "quern/work/handler_registry.hpp"
@@ -22,16 +23,13 @@
 
 namespace quern::inline v1 {
 
-/// A queue that a processor serves.
-struct QueueSlots {
-  std::string name{};
-  int concurrency = 0;  ///< At most so many of its jobs at once here. 0: no limit but the processor's slots.
-};
-
 struct ProcessorOptions {
   std::string name{};                ///< For people. Empty: host and process id.
   int max_concurrent_jobs = 0;       ///< Slots. 0: as the configuration says (50).
   std::vector<QueueSlots> queues{};  ///< Which queues to serve. Empty: all.
+  /// Whose job is next. `weighted` and `strict` need `queues`, and ask the storage queue by queue: each claim
+  /// may be as many transactions as queues have jobs.
+  QueueOrder queue_order = QueueOrder::priority;
   Duration lease = std::chrono::seconds(
       30);  ///< Dead after so long without a renewal. Shorter: quicker rescue, more writes.
   Duration poll_interval = std::chrono::seconds(1);  ///< How long a lost wake-up can delay a job.
@@ -127,6 +125,11 @@ class ProcessorCore final : private StorageObserver, private RunPort {
   void advance_stop(SteadyTime steady);
   void flush_progress(SteadyTime steady);
   void claim_jobs();
+  void claim_in_turns();
+  /// For at most `limit` jobs, as far as the kinds' limits allow.
+  [[nodiscard]] ClaimRequest claim_request(std::size_t limit) const;
+  /// How many more jobs of the queue may run here, at most `limit`.
+  [[nodiscard]] std::size_t room_in(const QueueSlots& queue, std::size_t limit) const;
   void flush_finishes();
   void flush_one_by_one(std::size_t count);
   void look_for_cancels(SteadyTime steady);
@@ -166,6 +169,7 @@ class ProcessorCore final : private StorageObserver, private RunPort {
   std::multimap<SteadyTime, TaskToken> alarms_;
   std::map<std::string, int, std::less<>> running_of_kind_;
   std::map<std::string, int, std::less<>> running_of_queue_;
+  std::optional<QueueTurns> turns_;
   std::vector<Finish> finishes_;
   std::vector<ProgressUpdate> reports_;
   TaskToken next_token_ = 0;
