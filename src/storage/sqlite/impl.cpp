@@ -98,7 +98,7 @@ bool SqliteStorage::Impl::wants_events() const {
   return std::any_of(observers_.begin(), observers_.end(), [](const auto* o) { return o->wants_events(); });
 }
 
-void SqliteStorage::Impl::tell(const Work& work) const {
+void SqliteStorage::Impl::tell(const Work& work) const noexcept {
   for (StorageObserver* const observer : observers_) {
     if (!work.events.empty() && observer->wants_events()) observer->on_events(work.events);
     if (!work.asked_to_stop.empty()) observer->on_cancel(work.asked_to_stop);
