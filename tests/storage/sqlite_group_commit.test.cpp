@@ -194,9 +194,9 @@ TEST_CASE("calls that come while a commit is under way share the next one", "[st
     for (const bool one : durable) CHECK(one);
     // What they brought stands in the tables as if one call had brought it.
     CHECK(RawDb(path).value("SELECT count(*) FROM quern_ready") == "2");
-    CHECK(storage.count() ==
-          std::vector<quern::JobCount>{
-              {.queue = "", .kind = "work", .state = JobState::ready, .count = callers + 1}});
+    const auto counts = storage.count();
+    REQUIRE(counts.size() == 1);
+    CHECK(counts[0].count == callers + 1);
     vfs.set({});
   }
   check_sound(path);

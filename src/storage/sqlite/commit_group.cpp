@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "quern/core/detail/crash_point.hpp"
 
@@ -14,6 +15,20 @@ constexpr std::size_t most_jobs = 1024;
 
 }  // namespace
 
+void GroupCall::Seat::wake(Turn to) {
+  {
+    const std::lock_guard lock(mutex);
+    turn = to;
+  }
+  woken.notify_one();
+}
+
+GroupCall::Turn GroupCall::Seat::sleep() {
+  std::unique_lock lock(mutex);
+  woken.wait(lock, [&] { return turn != Turn::waiting; });
+  return turn;
+}
+
 bool CommitQueue::lead_or_be_served(GroupCall& call) {
   std::shared_ptr<GroupCall::Seat> seat;
   {
@@ -21,14 +36,10 @@ bool CommitQueue::lead_or_be_served(GroupCall& call) {
     if (led_) call.seat_ = seat = std::make_shared<GroupCall::Seat>();
     (first_ == nullptr ? first_ : last_->next_) = &call;
     last_ = &call;
-    if (!led_) {
-      led_ = true;
-      return true;
-    }
+    if (!std::exchange(led_, true)) return true;
   }
   detail::crash_point(detail::sqlite_waiting_point);
-  seat->state.wait(GroupCall::Seat::waiting, std::memory_order_acquire);
-  return seat->state.load(std::memory_order_acquire) == GroupCall::Seat::leading;
+  return seat->sleep() == GroupCall::Turn::leading;
 }
 
 CallRange CommitQueue::take() {
@@ -46,17 +57,13 @@ CallRange CommitQueue::take() {
 }
 
 void CommitQueue::hand_over() {
-  std::shared_ptr<GroupCall::Seat> seat;
+  std::shared_ptr<GroupCall::Seat> next;
   {
     const std::lock_guard lock(mutex_);
-    if (first_ == nullptr) {
-      led_ = false;
-      return;
-    }
-    seat = std::move(first_->seat_);
+    led_ = first_ != nullptr;
+    if (led_) next = std::move(first_->seat_);
   }
-  seat->state.store(GroupCall::Seat::leading, std::memory_order_release);
-  seat->state.notify_one();
+  if (next) next->wake(GroupCall::Turn::leading);
 }
 
 void CommitQueue::wake(const CallRange& group, const GroupCall& own) {
@@ -65,8 +72,7 @@ void CommitQueue::wake(const CallRange& group, const GroupCall& own) {
     ++call;  // now, since the call is gone once its caller is awake
     if (&served == &own) continue;
     const auto seat = std::move(served.seat_);
-    seat->state.store(GroupCall::Seat::served, std::memory_order_release);
-    seat->state.notify_one();
+    seat->wake(GroupCall::Turn::served);
   }
 }
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <exception>
@@ -49,10 +48,16 @@ class GroupCall {
   friend class CommitQueue;
   friend class CallRange;
 
-  /// Where a caller sleeps. Shared, since who wakes it may still hold it when the caller is gone.
+  enum class Turn { waiting, served, leading };
+  /// Where a caller sleeps. Shared, because who wakes it up holds it a moment longer than it sleeps: woken
+  /// under the lock it would run into that, and fall asleep again.
   struct Seat {
-    enum : int { waiting, served, leading };
-    std::atomic<int> state{waiting};
+    void wake(Turn to);
+    [[nodiscard]] Turn sleep();
+
+    std::mutex mutex;  // guards turn
+    std::condition_variable woken;
+    Turn turn = Turn::waiting;
   };
   GroupCall* next_ = nullptr;  // behind it in the queue
   std::shared_ptr<Seat> seat_{};
@@ -140,8 +145,8 @@ class CallRange {
 /// locks that nobody else wants, and the busier the disk the larger the groups. A leader serves one group,
 /// its own, and nobody overtakes.
 ///
-/// Every caller sleeps on a word of its own, so a wake-up wakes one thread. The next leader is woken first:
-/// its transaction runs while the others of the last group are still being woken.
+/// Every caller sleeps by itself, so a wake-up wakes one thread, and costs the others nothing. The next
+/// leader is woken first: its transaction runs while the others of the last group are still being woken.
 class CommitQueue {
  public:
   CommitQueue() = default;
