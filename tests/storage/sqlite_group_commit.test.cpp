@@ -10,8 +10,13 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <latch>
+#include <map>
 #include <mutex>
 #include <optional>
+#include <span>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -98,22 +103,37 @@ class Group {
   /// `first` is held after its transaction is committed, or before with "written".
   explicit Group(const std::function<void()>& first, const std::string& moment = "committed")
       : gate_("sqlite.insert." + moment), threads_(1) {
-    threads_[0] = std::jthread(first);
+    threads_[0] = start(first);
     REQUIRE(gate_.holds());
   }
   void add(std::function<void()> call) {
-    threads_.emplace_back(std::move(call));
+    threads_.push_back(start(std::move(call)));
     REQUIRE(gate_.queued(static_cast<int>(threads_.size()) - 1));
   }
+  void open() { gate_.open(); }
   /// Lets them go, and returns when all have their answers.
   void run() {
-    gate_.open();
+    open();
     threads_.clear();
+    for (const std::string& surprise : surprises_) FAIL_CHECK(surprise);
   }
 
  private:
+  std::jthread start(std::function<void()> call) {
+    return std::jthread([this, call = std::move(call)] {
+      try {
+        call();
+      } catch (const std::exception& e) {
+        const std::lock_guard lock(surprises_mutex_);
+        surprises_.emplace_back(e.what());
+      }
+    });
+  }
+
   Gate gate_;
-  std::vector<std::jthread> threads_;  // the last member: they end before the gate goes
+  std::mutex surprises_mutex_;
+  std::vector<std::string> surprises_;  // what calls threw that no test expects
+  std::vector<std::jthread> threads_;   // the last member: they end before the gate goes
 };
 
 /// How often the write-ahead log was made durable: once for each transaction that wrote.
@@ -499,6 +519,37 @@ TEST_CASE("a queue longer than a transaction should be is served in several", "[
     vfs.set({});
   }
   check_sound(path);
+}
+
+TEST_CASE("another process's change is noticed by a storage that never stops writing", "[storage][sqlite]") {
+  /// Holds the call that makes the second job ready.
+  struct Holder final : quern::StorageObserver {
+    void on_work() noexcept override {
+      if (++calls != 2) return;
+      held.count_down();
+      go_on.wait();
+    }
+    int calls = 0;
+    std::latch held{1};
+    std::latch go_on{1};
+  };
+  const TempFolder folder;
+  const auto path = (folder / "jobs.db").string();
+  SqliteStorage storage(path);
+  const JobId first = storage.reserve_ids(10);
+  const auto before = storage.foreign_changes();
+  Holder holder;
+  storage.observe(holder);
+  Group group([&] { insert(storage, job(first, 0)); });
+  group.add([&] { insert(storage, job(first, 1)); });
+  SqliteStorage(path).pause("elsewhere");
+  CHECK(storage.foreign_changes() == before);  // does not wait for the one that is held
+  group.open();
+  holder.held.wait();
+  CHECK(storage.foreign_changes() != before);
+  holder.go_on.count_down();
+  group.run();
+  storage.unobserve(holder);
 }
 
 TEST_CASE("many threads that add, run and cancel jobs get along", "[storage][sqlite]") {

@@ -145,14 +145,21 @@ SqliteStorage::Impl::Together SqliteStorage::Impl::run_together(const CallRange&
 
 void SqliteStorage::Impl::serve(const CallRange& group) noexcept {
   const std::lock_guard lock(mutex_);
-  if (run_together(group) != Together::one_by_one) return;
-  std::exception_ptr not_begun;  // waiting once more for who holds the file would take too long
-  for (GroupCall& call : group) {
-    if (not_begun) {
-      call.error = own_copy(not_begun);
-    } else if (run_together(CallRange(call)) == Together::not_begun) {
-      not_begun = own_copy(call.error);
+  if (run_together(group) == Together::one_by_one) {
+    std::exception_ptr not_begun;  // waiting once more for who holds the file would take too long
+    for (GroupCall& call : group) {
+      if (not_begun) {
+        call.error = own_copy(not_begun);
+      } else if (run_together(CallRange(call)) == Together::not_begun) {
+        not_begun = own_copy(call.error);
+      }
     }
+  }
+  if (!version_wanted_) return;
+  try {
+    look_for_changes();
+  } catch (const std::exception&) {
+    // None of these calls asked for it. It is still wanted, and who asks next gets the error.
   }
 }
 

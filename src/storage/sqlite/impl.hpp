@@ -83,6 +83,7 @@ class SqliteStorage::Impl {
   /// Runs the calls in one transaction, and commits it.
   Together run_together(const sqlite::CallRange& group) noexcept;
   class GroupRun;
+  void look_for_changes();
 
   [[nodiscard]] std::unique_ptr<sqlite::Connection> open(bool create, bool read_only) const;
   /// The writing connection, opened anew where it was spoiled.
@@ -104,6 +105,7 @@ class SqliteStorage::Impl {
   std::uint64_t generation_ = 0;  // of the writer
   std::vector<StorageObserver*> observers_;
   std::atomic<std::uint64_t> last_version_{0};
+  std::atomic<bool> version_wanted_{false};  // somebody asked for it while the mutex was held
 
   sqlite::ReaderPool readers_;  // the last member: its connections are closed before the writer's
 };
