@@ -31,7 +31,7 @@ enum class SqliteOp : std::uint8_t {
 };
 
 /// The three boundaries of each: after BEGIN; when all is written, before COMMIT; after COMMIT, before
-/// anybody knows.
+/// anybody knows. Where calls of several threads share a transaction, each of them passes its own three.
 enum class SqliteMoment : std::uint8_t { begin, written, committed };
 
 /// Every crash point of a SqliteStorage, operation by operation, moment by moment.
@@ -57,6 +57,10 @@ inline constexpr std::array<const char*, 60> sqlite_crash_points{
     "sqlite.record.begin",        "sqlite.record.written",        "sqlite.record.committed",
     "sqlite.migrate.begin",       "sqlite.migrate.written",       "sqlite.migrate.committed",
 };
+
+/// One more, which only a call passes that finds a group of others at work: it stands in the queue for the
+/// next.
+inline constexpr const char* sqlite_waiting_point = "sqlite.waiting";
 
 /// The name of one of them.
 [[nodiscard]] constexpr const char* sqlite_crash_point(SqliteOp op, SqliteMoment moment) noexcept {

@@ -142,6 +142,8 @@ class Connection {
   void execute(const char* text);
 
   [[nodiscard]] int changes() const noexcept { return sqlite3_changes(db_); }
+  /// How many rows were changed since the connection was opened; what was rolled back counts, too.
+  [[nodiscard]] int total_changes() const noexcept { return sqlite3_total_changes(db_); }
   [[nodiscard]] std::int64_t last_row() const noexcept { return sqlite3_last_insert_rowid(db_); }
   [[nodiscard]] bool in_transaction() const noexcept { return sqlite3_get_autocommit(db_) == 0; }
   [[nodiscard]] sqlite3* handle() const noexcept { return db_; }

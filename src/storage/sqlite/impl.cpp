@@ -98,7 +98,7 @@ bool SqliteStorage::Impl::wants_events() const {
   return std::any_of(observers_.begin(), observers_.end(), [](const auto* o) { return o->wants_events(); });
 }
 
-void SqliteStorage::Impl::tell(const Work& work) const {
+void SqliteStorage::Impl::tell(const Work& work) const noexcept {
   for (StorageObserver* const observer : observers_) {
     if (!work.events.empty() && observer->wants_events()) observer->on_events(work.events);
     if (!work.asked_to_stop.empty()) observer->on_cancel(work.asked_to_stop);
@@ -117,12 +117,21 @@ void SqliteStorage::Impl::unobserve(StorageObserver& observer) {
 }
 
 std::uint64_t SqliteStorage::Impl::foreign_changes() {
-  // Asked often, so it does not wait: while a write is on its way the last answer will do.
+  // Asked often, so it does not wait: while a group is at work the last answer will do, and that group's
+  // leader looks for the next one. So it is never older than two groups, however busy this object is.
   const std::unique_lock lock(mutex_, std::try_to_lock);
-  if (!lock) return last_version_;
+  if (lock) {
+    look_for_changes();
+  } else {
+    version_wanted_ = true;
+  }
+  return last_version_;
+}
+
+void SqliteStorage::Impl::look_for_changes() {
   const auto version = static_cast<std::uint64_t>(writer().value(sqlite::sql::data_version).value_or(0));
   last_version_ = (generation_ << 32U) + version;
-  return last_version_;
+  version_wanted_ = false;
 }
 
 bool SqliteStorage::Impl::is_our_file(sqlite3* host) const {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "quern/storage/sqlite_storage.hpp"
+#include "storage/sqlite/commit_group.hpp"
 #include "storage/sqlite/connection.hpp"
 #include "storage/sqlite/lanes.hpp"
 #include "storage/sqlite/reader_pool.hpp"
@@ -23,21 +24,25 @@ class SqliteStorage::Impl {
  public:
   Impl(std::string path, SqliteOptions options);
 
-  /// Runs `body(work)` in a write transaction, commits, and tells the observers.
+  /// Runs `body(work)` in a write transaction, and returns its answer once that is committed and the
+  /// observers were told. Calls of other threads may share the transaction; to each it is as if it had one of
+  /// its own. `size`: about how many jobs it touches at most. `body` may be run more than once; see
+  /// GroupCall.
   template <class Body>
-  auto write(sqlite::SqliteOp op, const Body& body) {
-    const std::lock_guard lock(mutex_);
-    return write_locked(op, body);
+  auto write(sqlite::SqliteOp op, std::size_t size, const Body& body) {
+    sqlite::PlainCall<Body> call(op, size, body);
+    pass(call);
+    return call.take();
   }
 
   /// The same, but only if `is_needed(connection)`, which reads; otherwise the answer is
   /// `otherwise(connection)`. So that a call which finds nothing to do takes no lock from others.
   template <class Needed, class Otherwise, class Body>
-  auto write_if(sqlite::SqliteOp op, const Needed& is_needed, const Otherwise& otherwise, const Body& body) {
-    const std::lock_guard lock(mutex_);
-    sqlite::Connection& db = writer();
-    if (!is_needed(db)) return otherwise(db);
-    return write_locked(op, body);
+  auto write_if(sqlite::SqliteOp op, std::size_t size, const Needed& is_needed, const Otherwise& otherwise,
+                const Body& body) {
+    sqlite::ConditionalCall<Needed, Otherwise, Body> call(op, size, is_needed, otherwise, body);
+    pass(call);
+    return call.take();
   }
 
   /// Runs `body(connection)` on one state of the file, beside the writers.
@@ -66,28 +71,19 @@ class SqliteStorage::Impl {
     friend bool operator==(const Identity&, const Identity&) = default;
   };
 
-  template <class Body>
-  auto write_locked(sqlite::SqliteOp op, const Body& body) {
-    sqlite::Connection& db = writer();
-    const NewLanes new_lanes(lanes_);
-    sqlite::WriteTransaction transaction(db, op);
-    sqlite::Work work(db, lanes_, options_.clock.now(), wants_events());
-    auto answer = body(work);
-    work.flush();
-    transaction.commit();
-    lanes_.keep_new();
-    tell(work);
-    return answer;
-  }
-
-  /// Lanes made by a transaction that did not come to its end are forgotten.
-  struct NewLanes {
-    explicit NewLanes(sqlite::LaneBook& in) : lanes(in) {}
-    NewLanes(const NewLanes&) = delete;
-    NewLanes& operator=(const NewLanes&) = delete;
-    ~NewLanes() { lanes.forget_new(); }
-    sqlite::LaneBook& lanes;
+  /// Brings the call into a group; throws what it failed with.
+  void pass(sqlite::GroupCall& call);
+  /// Answers the calls of a group, with an error where one failed.
+  void serve(const sqlite::CallRange& group) noexcept;
+  enum class Together {
+    answered,
+    one_by_one,  ///< One of them failed after it had written something: nothing was changed.
+    not_begun,   ///< All of them have the error for which no transaction could begin.
   };
+  /// Runs the calls in one transaction, and commits it.
+  Together run_together(const sqlite::CallRange& group) noexcept;
+  class GroupRun;
+  void look_for_changes();
 
   [[nodiscard]] std::unique_ptr<sqlite::Connection> open(bool create, bool read_only) const;
   /// The writing connection, opened anew where it was spoiled.
@@ -95,19 +91,21 @@ class SqliteStorage::Impl {
   [[nodiscard]] std::optional<Identity> identity() const;
   [[nodiscard]] bool is_our_file(sqlite3* host) const;
   [[nodiscard]] bool wants_events() const;
-  void tell(const sqlite::Work& work) const;
+  void tell(const sqlite::Work& work) const noexcept;
 
   const std::string path_;
   const SqliteOptions options_;
   std::string full_path_;             // as SQLite gives it
   std::optional<Identity> identity_;  // of the file that was opened first
 
-  std::mutex mutex_;  // guards what follows, and the order of what the observers hear
+  sqlite::CommitQueue queue_;
+  std::mutex mutex_;  // guards what follows, and the order of what the observers hear; a group holds it
   sqlite::LaneBook lanes_;
   std::unique_ptr<sqlite::Connection> writer_;
   std::uint64_t generation_ = 0;  // of the writer
   std::vector<StorageObserver*> observers_;
   std::atomic<std::uint64_t> last_version_{0};
+  std::atomic<bool> version_wanted_{false};  // somebody asked for it while the mutex was held
 
   sqlite::ReaderPool readers_;  // the last member: its connections are closed before the writer's
 };

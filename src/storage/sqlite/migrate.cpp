@@ -66,7 +66,8 @@ void migrate(Connection& db) {
   if (before > schema_version) refuse_newer(db, before);
   if (before == schema_version) return;
 
-  WriteTransaction transaction(db, SqliteOp::migrate);
+  WriteTransaction transaction(db);
+  crash_point(SqliteOp::migrate, SqliteMoment::begin);
   const int version = stored_version(db);  // another process may have been faster
   if (version > schema_version) refuse_newer(db, version);
   const bool is_new_file = !db.exists(has_tables) && db.value(get_application_id).value_or(0) == 0;
@@ -74,7 +75,9 @@ void migrate(Connection& db) {
     db.execute(migrations[static_cast<std::size_t>(next)]);
   if (version < schema_version) db.run(set_version, schema_version);
   if (is_new_file) db.execute(fmt::format("PRAGMA application_id={}", application_id).c_str());
+  crash_point(SqliteOp::migrate, SqliteMoment::written);
   transaction.commit();
+  crash_point(SqliteOp::migrate, SqliteMoment::committed);
 }
 
 }  // namespace quern::inline v1::sqlite

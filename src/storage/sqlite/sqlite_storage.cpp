@@ -22,12 +22,13 @@ SqliteStorage::SqliteStorage(std::string path, SqliteOptions options)
 SqliteStorage::~SqliteStorage() = default;
 
 JobId SqliteStorage::reserve_ids(std::size_t count) {
-  return impl_->write(SqliteOp::reserve_ids, [&](Work& work) { return sqlite::reserve_ids(work.db, count); });
+  return impl_->write(SqliteOp::reserve_ids, 1,
+                      [&](Work& work) { return sqlite::reserve_ids(work.db, count); });
 }
 
 std::vector<InsertResult> SqliteStorage::insert(std::span<const NewJob> jobs) {
   if (jobs.empty()) return {};
-  return impl_->write(SqliteOp::insert, [&](Work& work) { return sqlite::insert(work, jobs); });
+  return impl_->write(SqliteOp::insert, jobs.size(), [&](Work& work) { return sqlite::insert(work, jobs); });
 }
 
 std::vector<Claim> SqliteStorage::claim(const ClaimRequest& request) {
@@ -37,31 +38,35 @@ std::vector<Claim> SqliteStorage::claim(const ClaimRequest& request) {
                                                  kind.name, kind.max_attempts));
   }
   return impl_->write_if(
-      SqliteOp::claim, [&](Connection& db) { return sqlite::may_claim(db, impl_->lanes(), request); },
+      SqliteOp::claim, request.limit,
+      [&](Connection& db) { return sqlite::may_claim(db, impl_->lanes(), request); },
       [](Connection&) { return std::vector<Claim>{}; },
       [&](Work& work) { return sqlite::claim(work, request); });
 }
 
 std::vector<FinishResult> SqliteStorage::finish(std::span<const Finish> finishes) {
   if (finishes.empty()) return {};
-  return impl_->write(SqliteOp::finish, [&](Work& work) { return sqlite::finish(work, finishes); });
+  return impl_->write(SqliteOp::finish, finishes.size(),
+                      [&](Work& work) { return sqlite::finish(work, finishes); });
 }
 
 PromoteResult SqliteStorage::promote(std::size_t limit) {
   return impl_->write_if(
-      SqliteOp::promote, [&](Connection& db) { return sqlite::anything_due(db, impl_->clock().now()); },
+      SqliteOp::promote, limit,
+      [&](Connection& db) { return sqlite::anything_due(db, impl_->clock().now()); },
       [](Connection& db) { return PromoteResult{.next = sqlite::next_due(db)}; },
       [&](Work& work) { return sqlite::promote(work, limit); });
 }
 
 std::vector<CancelResult> SqliteStorage::cancel(std::span<const JobId> ids, std::string_view who) {
   if (ids.empty()) return {};
-  return impl_->write(SqliteOp::cancel, [&](Work& work) { return sqlite::cancel(work, ids, who); });
+  return impl_->write(SqliteOp::cancel, ids.size(),
+                      [&](Work& work) { return sqlite::cancel(work, ids, who); });
 }
 
 std::vector<RetryResult> SqliteStorage::retry(std::span<const JobId> ids, std::string_view who) {
   if (ids.empty()) return {};
-  return impl_->write(SqliteOp::retry, [&](Work& work) { return sqlite::retry(work, ids, who); });
+  return impl_->write(SqliteOp::retry, ids.size(), [&](Work& work) { return sqlite::retry(work, ids, who); });
 }
 
 std::vector<ChangeResult> SqliteStorage::reschedule(std::span<const JobId> ids, When when,
@@ -107,16 +112,18 @@ PruneResult SqliteStorage::prune(const PruneRequest& request) {
   if (request.older_than < Duration::zero())
     throw InvalidArgument("older_than",
                           fmt::format("is {}, it must not be negative", to_text(request.older_than)));
-  return impl_->write(SqliteOp::prune, [&](Work& work) { return sqlite::prune(work, request); });
+  return impl_->write(SqliteOp::prune, request.limit,
+                      [&](Work& work) { return sqlite::prune(work, request); });
 }
 
 std::vector<RunCheck> SqliteStorage::progress(std::span<const ProgressUpdate> updates) {
   if (updates.empty()) return {};
-  return impl_->write(SqliteOp::progress, [&](Work& work) { return sqlite::progress(work, updates); });
+  return impl_->write(SqliteOp::progress, updates.size(),
+                      [&](Work& work) { return sqlite::progress(work, updates); });
 }
 
 RunCheck SqliteStorage::save_step(const RunRef& run, const Step& step) {
-  return impl_->write(SqliteOp::save_step, [&](Work& work) { return sqlite::save_step(work, run, step); });
+  return impl_->write(SqliteOp::save_step, 1, [&](Work& work) { return sqlite::save_step(work, run, step); });
 }
 
 std::vector<Step> SqliteStorage::steps(JobId id) {
@@ -130,16 +137,17 @@ std::vector<JobId> SqliteStorage::cancel_requests(NodeId node) {
 NodeId SqliteStorage::register_node(const NodeInfo& info) {
   if (info.lease < std::chrono::milliseconds(1) || info.lease > std::chrono::hours(24))
     throw InvalidArgument("lease", fmt::format("is {}, allowed are 1ms to 1d", to_text(info.lease)));
-  return impl_->write(SqliteOp::register_node,
+  return impl_->write(SqliteOp::register_node, 1,
                       [&](Work& work) { return sqlite::register_node(work, info, impl_->clock()); });
 }
 
 RenewResult SqliteStorage::renew(NodeId node) {
-  return impl_->write(SqliteOp::renew, [&](Work& work) { return sqlite::renew(work, node, impl_->clock()); });
+  return impl_->write(SqliteOp::renew, 1,
+                      [&](Work& work) { return sqlite::renew(work, node, impl_->clock()); });
 }
 
 void SqliteStorage::retire(NodeId node) {
-  impl_->write(SqliteOp::retire, [&](Work& work) {
+  impl_->write(SqliteOp::retire, 1, [&](Work& work) {
     sqlite::retire(work, node);
     return 0;
   });
@@ -148,7 +156,7 @@ void SqliteStorage::retire(NodeId node) {
 RescueResult SqliteStorage::rescue(std::size_t limit, int crashes) {
   if (crashes < 1) throw InvalidArgument("crashes", fmt::format("is {}, it must be at least 1", crashes));
   return impl_->write_if(
-      SqliteOp::rescue, [&](Connection& db) { return sqlite::anything_lost(db, impl_->clock()); },
+      SqliteOp::rescue, limit, [&](Connection& db) { return sqlite::anything_lost(db, impl_->clock()); },
       [](Connection&) { return RescueResult{}; },
       [&](Work& work) { return sqlite::rescue(work, limit, crashes, impl_->clock()); });
 }
@@ -158,11 +166,11 @@ std::vector<NodeStatus> SqliteStorage::nodes() {
 }
 
 void SqliteStorage::pause(std::string_view queue) {
-  impl_->write(SqliteOp::pause, [&](Work& work) { return work.db.run(sqlite::sql::pause_queue, queue); });
+  impl_->write(SqliteOp::pause, 1, [&](Work& work) { return work.db.run(sqlite::sql::pause_queue, queue); });
 }
 
 void SqliteStorage::resume(std::string_view queue) {
-  impl_->write(SqliteOp::pause, [&](Work& work) {
+  impl_->write(SqliteOp::pause, 1, [&](Work& work) {
     work.has_work = true;
     return work.db.run(sqlite::sql::resume_queue, queue);
   });
@@ -180,7 +188,7 @@ std::vector<QueueStatus> SqliteStorage::queues() {
 }
 
 void SqliteStorage::put_record(const Record& record) {
-  impl_->write(SqliteOp::record, [&](Work& work) {
+  impl_->write(SqliteOp::record, 1, [&](Work& work) {
     return work.db.run(sqlite::sql::put_record, record.collection, record.key,
                        sqlite::Blob{record.value.text()});
   });
@@ -196,7 +204,7 @@ std::vector<Record> SqliteStorage::list_records(std::string_view collection, std
 }
 
 bool SqliteStorage::erase_record(std::string_view collection, std::string_view key) {
-  return impl_->write(SqliteOp::record, [&](Work& work) {
+  return impl_->write(SqliteOp::record, 1, [&](Work& work) {
     return work.db.run(sqlite::sql::erase_record, collection, key) != 0;
   });
 }

@@ -1,14 +1,10 @@
 #include "storage/sqlite/transaction.hpp"
 
-#include "quern/core/detail/crash_point.hpp"
 #include "storage/sqlite/sql.hpp"
 #include "storage/sqlite/sql_read.hpp"
 
 namespace quern::inline v1::sqlite {
 namespace {
-
-using detail::crash_point;
-using detail::sqlite_crash_point;
 
 /// After some failures SQLite has rolled back by itself. One that can't be undone spoils the connection,
 /// whose end undoes it.
@@ -23,18 +19,11 @@ void roll_back(Connection& db) noexcept {
 
 }  // namespace
 
-WriteTransaction::WriteTransaction(Connection& db, SqliteOp op) : db_(db), op_(op) {
-  db_.run(sql::begin);
-  crash_point(sqlite_crash_point(op_, SqliteMoment::begin));
-}
+WriteTransaction::WriteTransaction(Connection& db) : db_(db) { db_.run(sql::begin); }
 
 WriteTransaction::~WriteTransaction() { roll_back(db_); }
 
-void WriteTransaction::commit() {
-  crash_point(sqlite_crash_point(op_, SqliteMoment::written));
-  db_.run(sql::commit);
-  crash_point(sqlite_crash_point(op_, SqliteMoment::committed));
-}
+void WriteTransaction::commit() { db_.run(sql::commit); }
 
 ReadTransaction::ReadTransaction(Connection& db) : db_(db) { db_.run(sql::begin_read); }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "quern/core/detail/crash_point.hpp"
 #include "quern/storage/sqlite_crash_points.hpp"
 #include "storage/sqlite/connection.hpp"
 
@@ -8,10 +9,16 @@ namespace quern::inline v1::sqlite {
 using detail::SqliteMoment;
 using detail::SqliteOp;
 
-/// BEGIN IMMEDIATE to COMMIT; rolled back when it goes out of scope without a commit.
+/// Passes the crash point of an operation.
+inline void crash_point(SqliteOp op, SqliteMoment moment) noexcept {
+  detail::crash_point(detail::sqlite_crash_point(op, moment));
+}
+
+/// BEGIN IMMEDIATE to COMMIT; rolled back when it goes out of scope without a commit. Who writes passes the
+/// crash points.
 class WriteTransaction {
  public:
-  WriteTransaction(Connection& db, SqliteOp op);
+  explicit WriteTransaction(Connection& db);
   WriteTransaction(const WriteTransaction&) = delete;
   WriteTransaction& operator=(const WriteTransaction&) = delete;
   ~WriteTransaction();
@@ -19,7 +26,6 @@ class WriteTransaction {
 
  private:
   Connection& db_;
-  SqliteOp op_;
 };
 
 /// A part of a host's transaction; undone when it goes out of scope without `keep`, and the rest goes on.
