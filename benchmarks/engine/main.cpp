@@ -19,10 +19,11 @@ struct Section {
   void (*run)(const bench::Settings&);
 };
 
-constexpr std::array<Section, 8> sections{{{"memory", bench::memory},
+constexpr std::array<Section, 9> sections{{{"memory", bench::memory},
                                            {"memory-latency", bench::memory_latency},
                                            {"memory-overhead", bench::memory_overhead},
                                            {"sqlite", bench::sqlite_batches},
+                                           {"sqlite-group-commit", bench::sqlite_group_commit},
                                            {"sqlite-drain", bench::sqlite_drain},
                                            {"sqlite-latency", bench::sqlite_latency},
                                            {"depth", bench::depth},

@@ -72,6 +72,7 @@ void memory(const Settings& settings);
 void memory_latency(const Settings& settings);
 void memory_overhead(const Settings& settings);
 void sqlite_batches(const Settings& settings);
+void sqlite_group_commit(const Settings& settings);
 void sqlite_drain(const Settings& settings);
 void sqlite_latency(const Settings& settings);
 void depth(const Settings& settings);

@@ -373,6 +373,27 @@ TEST_CASE("a call that is refused leaves the others of its group as they are", "
   check_sound(path);
 }
 
+TEST_CASE("the limit of a queue holds for calls that share a transaction", "[storage][sqlite]") {
+  const TempFolder folder;
+  const auto path = (folder / "jobs.db").string();
+  {
+    SqliteStorage storage(path);
+    storage.limit_queue("default", 2);
+    const JobId first = storage.reserve_ids(20);
+    std::array<InsertStatus, 3> status{};
+    Group group([&] { insert(storage, job(first, 0)); });
+    for (std::size_t i = 0; i < status.size(); ++i) {
+      group.add([&, i] {
+        const NewJob one = job(first, i + 1);
+        status[i] = storage.insert({&one, 1}).at(0).status;
+      });
+    }
+    group.run();
+    CHECK(status == std::array{InsertStatus::added, InsertStatus::queue_full, InsertStatus::queue_full});
+  }
+  check_sound(path);
+}
+
 TEST_CASE("a group whose commit fails acknowledges nothing to any caller", "[storage][sqlite]") {
   const TempFolder folder;
   const auto path = (folder / "jobs.db").string();

@@ -32,6 +32,7 @@ bool has_room(Work& work, std::span<const NewJob> jobs) {
     while (row.step()) limits.emplace(row.string(0), static_cast<std::uint64_t>(row.number(1)));
   }
   if (limits.empty()) return true;
+  work.flush_counts();  // inserts that share the transaction count, too
 
   std::map<std::string_view, std::uint64_t> coming;
   std::set<std::string_view> keys;

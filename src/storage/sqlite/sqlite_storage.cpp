@@ -72,20 +72,20 @@ std::vector<RetryResult> SqliteStorage::retry(std::span<const JobId> ids, std::s
 std::vector<ChangeResult> SqliteStorage::reschedule(std::span<const JobId> ids, When when,
                                                     std::string_view who) {
   if (ids.empty()) return {};
-  return impl_->write(SqliteOp::reschedule,
+  return impl_->write(SqliteOp::reschedule, ids.size(),
                       [&](Work& work) { return sqlite::reschedule(work, ids, when, who); });
 }
 
 std::vector<ChangeResult> SqliteStorage::set_priority(std::span<const JobId> ids, Priority priority,
                                                       std::string_view who) {
   if (ids.empty()) return {};
-  return impl_->write(SqliteOp::set_priority,
+  return impl_->write(SqliteOp::set_priority, ids.size(),
                       [&](Work& work) { return sqlite::set_priority(work, ids, priority, who); });
 }
 
 std::vector<EraseResult> SqliteStorage::erase(std::span<const JobId> ids) {
   if (ids.empty()) return {};
-  return impl_->write(SqliteOp::erase, [&](Work& work) { return sqlite::erase(work, ids); });
+  return impl_->write(SqliteOp::erase, ids.size(), [&](Work& work) { return sqlite::erase(work, ids); });
 }
 
 std::optional<JobId> SqliteStorage::key_holder(const std::string& key) {
@@ -178,7 +178,7 @@ void SqliteStorage::resume(std::string_view queue) {
 
 void SqliteStorage::limit_queue(std::string_view queue, std::uint64_t max_waiting) {
   constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-  impl_->write(SqliteOp::pause, [&](Work& work) {
+  impl_->write(SqliteOp::pause, 1, [&](Work& work) {
     return work.db.run(sqlite::sql::limit_queue, queue, std::min(max_waiting, most));
   });
 }

@@ -237,10 +237,7 @@ void Work::flush_ready() {
   ready_index_.clear();
 }
 
-void Work::flush() {
-  assert(unsettled_.empty());
-  flush_completed();
-  flush_ready();
+void Work::flush_counts() {
   for (const auto& [key, by] : counts_) {
     if (by == 0) continue;
     const auto state = static_cast<int>(key.state);
@@ -248,6 +245,13 @@ void Work::flush() {
     if (by < 0) db.run(sql::drop_zero_count, state, key.lane);
   }
   counts_.clear();
+}
+
+void Work::flush() {
+  assert(unsettled_.empty());
+  flush_completed();
+  flush_ready();
+  flush_counts();
   claims.flush();
 }
 

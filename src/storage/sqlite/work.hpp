@@ -115,6 +115,8 @@ class Work {
   void end(const Ending& ending);
   /// Writes the completed jobs that `end` has gathered, for who looks for them before the end of the call.
   void flush_completed();
+  /// Writes the counts that were gathered, for who reads them before the end of the call.
+  void flush_counts();
   /// A job that has ended is so no longer: takes it out of quern_completed or quern_failed.
   void forget_end(const Place& place);
   /// Deletes what is kept of ended jobs, but for their ends, keys and counts.
