@@ -139,14 +139,14 @@ class CallRange {
 
 /// Brings calls of many threads together, so that they share a transaction and its wait for the disk.
 ///
-/// Nobody waits for company: a caller that finds no group at work leads one at once, which is all that stands
-/// in the queue, that is itself. Whoever comes while a group is at work queues up; the first of them leads
-/// the next group, which is all that came meanwhile. So there is no thread for this, a lone caller pays two
-/// locks that nobody else wants, and the busier the disk the larger the groups. A leader serves one group,
-/// its own, and nobody overtakes.
+/// Nobody waits for company: a caller that finds no group at work leads one at once, of all that stands in
+/// the queue: its own call. Whoever comes while a group is at work queues up; the first of them leads the
+/// next group, of all that came meanwhile. So there is no thread for this, a lone caller pays for a few locks
+/// that nobody else wants, and the slower the disk the larger the groups. A leader serves one group, its own,
+/// and nobody overtakes.
 ///
-/// Every caller sleeps by itself, so a wake-up wakes one thread, and costs the others nothing. The next
-/// leader is woken first: its transaction runs while the others of the last group are still being woken.
+/// Every caller sleeps by itself, so a wake-up wakes one thread and costs the others nothing. The next leader
+/// is woken first: its transaction runs while the others of the last group are still being woken.
 class CommitQueue {
  public:
   CommitQueue() = default;

@@ -25,16 +25,20 @@ namespace {
 /// An exception object that no other thread holds. Its text is copied, too.
 std::exception_ptr own_copy(const std::exception_ptr& error) noexcept {
   try {
-    std::rethrow_exception(error);
-  } catch (const StorageError& e) {
-    return std::make_exception_ptr(StorageError(std::string(e.what()), e.transient()));
-  } catch (const InvalidArgument& e) {
-    const std::string text = e.what();
-    return std::make_exception_ptr(InvalidArgument(e.field(), text.substr(e.field().size() + 2)));
-  } catch (const std::bad_alloc&) {
-    return std::make_exception_ptr(std::bad_alloc());
-  } catch (const std::exception& e) {
-    return std::make_exception_ptr(StorageError(std::string(e.what()), false));
+    try {
+      std::rethrow_exception(error);
+    } catch (const StorageError& e) {
+      return std::make_exception_ptr(StorageError(std::string(e.what()), e.transient()));
+    } catch (const InvalidArgument& e) {
+      const std::string text = e.what();
+      return std::make_exception_ptr(InvalidArgument(e.field(), text.substr(e.field().size() + 2)));
+    } catch (const std::bad_alloc&) {
+      return std::make_exception_ptr(std::bad_alloc());
+    } catch (const std::exception& e) {
+      return std::make_exception_ptr(StorageError(std::string(e.what()), false));
+    }
+  } catch (...) {
+    return std::make_exception_ptr(std::bad_alloc());  // no memory for the text
   }
 }
 
@@ -61,7 +65,7 @@ class SqliteStorage::Impl::GroupRun {
       if (phase_ == Phase::running && !group_.is_one()) return Together::one_by_one;
       const std::exception_ptr error = std::current_exception();
       for (GroupCall& call : group_) {
-        if (call.stage != Stage::answered) call.error = own_copy(error);
+        if (call.stage != Stage::answered) call.error = group_.is_one() ? error : own_copy(error);
       }
       return phase_ == Phase::beginning ? Together::not_begun : Together::answered;
     }
@@ -87,7 +91,8 @@ class SqliteStorage::Impl::GroupRun {
       phase_ = Phase::running;
     }
     crash_point(call.op, SqliteMoment::begin);
-    if (open_ == nullptr) {
+    const bool is_first = open_ == nullptr;
+    if (is_first) {
       open_ = &works_.emplace_back(*db_, impl_.lanes_, impl_.clock().now(), impl_.wants_events());
       open_op_ = call.op;
     }
@@ -96,11 +101,15 @@ class SqliteStorage::Impl::GroupRun {
       call.run(*open_);
       call.stage = Stage::written;
     } catch (...) {
-      // Whatever a call gathers stands for a row that it has written, so here it has left nothing behind.
+      // What an insert gathers stands for rows that it has written, so here it has left nothing behind.
       const bool harmless = db_->total_changes() == changes_before && db_->usable() && db_->in_transaction();
       if (!harmless || group_.is_one()) throw;
       call.error = std::current_exception();
       call.stage = Stage::answered;
+      if (is_first) {
+        works_.pop_back();
+        open_ = nullptr;
+      }
     }
   }
 
