@@ -8,6 +8,15 @@
 
 namespace quern::inline v1 {
 
+namespace detail {
+// Compiled once: in each file that enqueues they would be most of what it costs to compile.
+[[nodiscard]] std::string dump_json(const nlohmann::json& json);
+template <class Json>
+[[nodiscard]] Json parse_json(const std::string& text);
+template <>
+[[nodiscard]] nlohmann::json parse_json<nlohmann::json>(const std::string& text);
+}  // namespace detail
+
 /// A job's argument or result: JSON text, kept as bytes from end to end and parsed only by who needs it.
 /// A plain value. The text is checked where it enters quern (see JobLimits), not here.
 class Payload {
@@ -24,7 +33,7 @@ class Payload {
   template <class T, class Json = nlohmann::json>
   [[nodiscard]] static Payload of(const T& value) {
     try {
-      return Payload(Raw{}, Json(value).dump());
+      return Payload(Raw{}, detail::dump_json(Json(value)));
     } catch (const typename Json::exception& e) {
       throw InvalidArgument("payload", std::string("cannot be written as JSON: ") + e.what());
     }
@@ -35,7 +44,7 @@ class Payload {
   template <class T, class Json = nlohmann::json>
   [[nodiscard]] T as() const {
     try {
-      return Json::parse(text_).template get<T>();
+      return detail::parse_json<Json>(text_).template get<T>();
     } catch (const typename Json::exception& e) {
       throw InvalidArgument("payload", std::string("cannot be read: ") + e.what());
     }

@@ -58,7 +58,7 @@ class StorageObserver {
   StorageObserver& operator=(const StorageObserver&) = delete;
   virtual ~StorageObserver() = default;
 
-  /// Jobs became ready, or wait for an earlier time than before. Once per call, not per job.
+  /// Jobs became ready, or wait for an earlier time than before. At most once per call, not per job.
   virtual void on_work() noexcept {}
   /// Running jobs were asked to stop.
   virtual void on_cancel(std::span<const JobId> /*running*/) noexcept {}

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -34,7 +35,7 @@ class GroupCall {
   const SqliteOp op;
   const std::size_t size;
   std::exception_ptr error{};  ///< What its caller gets instead of an answer.
-  enum class Stage {
+  enum class Stage : std::uint8_t {
     waiting,
     read,      ///< Answered from what the transaction has written so far: holds only if that is committed.
     written,   ///< The same, by a call that wrote.
@@ -48,7 +49,7 @@ class GroupCall {
   friend class CommitQueue;
   friend class CallRange;
 
-  enum class Turn { waiting, served, leading };
+  enum class Turn : std::uint8_t { waiting, served, leading };
   /// Where a caller sleeps. Shared, because who wakes it up holds it a moment longer than it sleeps: woken
   /// under the lock it would run into that, and fall asleep again.
   struct Seat {
@@ -150,6 +151,7 @@ class CallRange {
 class CommitQueue {
  public:
   CommitQueue() = default;
+  ~CommitQueue() = default;
   CommitQueue(const CommitQueue&) = delete;
   CommitQueue& operator=(const CommitQueue&) = delete;
 

@@ -1,5 +1,6 @@
 // How a group of calls becomes one transaction.
 
+#include <cstdint>
 #include <deque>
 #include <exception>
 #include <new>
@@ -75,7 +76,7 @@ class SqliteStorage::Impl::GroupRun {
 
  private:
   using Stage = GroupCall::Stage;
-  enum class Phase { beginning, running, committing };
+  enum class Phase : std::uint8_t { beginning, running, committing };
 
   void add(GroupCall& call) {
     // What one insert after another gathers is written once: their jobs then stand in one range, their lane's
@@ -168,7 +169,7 @@ void SqliteStorage::Impl::serve(const CallRange& group) noexcept {
   try {
     look_for_changes();
   } catch (const std::exception&) {
-    // None of these calls asked for it. It is still wanted, and who asks next gets the error.
+    version_wanted_ = true;  // none of these calls asked for it; who asks next gets the error
   }
 }
 

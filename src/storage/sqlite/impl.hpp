@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -75,7 +76,7 @@ class SqliteStorage::Impl {
   void pass(sqlite::GroupCall& call);
   /// Answers the calls of a group, with an error where one failed.
   void serve(const sqlite::CallRange& group) noexcept;
-  enum class Together {
+  enum class Together : std::uint8_t {
     answered,
     one_by_one,  ///< One of them failed after it had written something: nothing was changed.
     not_begun,   ///< All of them have the error for which no transaction could begin.
