@@ -1,6 +1,8 @@
 #include "core/utf8.hpp"
 
 #include <cassert>
+#include <cstdint>
+#include <cstring>
 
 #include "quern/core/limits.hpp"
 
@@ -44,6 +46,15 @@ Character first_character(std::string_view text) noexcept {
 std::size_t find_malformed(std::string_view text) noexcept {
   std::size_t at = 0;
   while (at < text.size()) {
+    // Mostly text is ASCII.
+    std::uint64_t bytes = 0;
+    if (text.size() - at >= sizeof(bytes)) {
+      std::memcpy(&bytes, text.data() + at, sizeof(bytes));
+      if ((bytes & 0x8080808080808080U) == 0) {
+        at += sizeof(bytes);
+        continue;
+      }
+    }
     const Character c = first_character(text.substr(at));
     if (!c.well_formed) return at;
     at += c.bytes;
