@@ -93,7 +93,23 @@ void check(const NewJob& job, const JobLimits& limits) {
   check_parents(job, limits);
   check_text(job.created_by, "created_by", limits.text_bytes);
   check_text(job.digest, "digest", limits.text_bytes);
-  check_json(job.payload.text(), "payload", limits);
+  check_json(job.payload, "payload", limits);
+}
+
+void check_json(const Payload& payload, std::string_view field, const JobLimits& limits) {
+  if (payload.codec() == nullptr) return check_json(payload.text(), field, limits);
+  // Its strings and numbers were checked when it was packed.
+  const auto facts = detail::packed_facts(payload.bytes());
+  if (facts.depth > limits.json_depth) {
+    throw InvalidArgument(
+        std::string(field),
+        fmt::format("is nested deeper than the {} levels that are allowed", limits.json_depth));
+  }
+  // Only near the limit is it worth making the text.
+  if (facts.max_json_bytes > limits.payload_bytes && payload.text().size() > limits.payload_bytes) {
+    throw InvalidArgument(std::string(field), fmt::format("has {} bytes, at most {} are allowed",
+                                                          payload.text().size(), limits.payload_bytes));
+  }
 }
 
 }  // namespace quern::inline v1

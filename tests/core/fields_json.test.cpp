@@ -240,6 +240,7 @@ TEST_CASE("what we write, nlohmann::json reads, and what it writes, we read", "[
     const Twin twin = maker.twin();
     const std::string ours = Payload::of(OurTwin{twin}).text();
     quern::check_json(ours, "ours", {});
+    REQUIRE(quern::detail::packed_facts(Payload::of(OurTwin{twin}).bytes()).max_json_bytes >= ours.size());
     REQUIRE(same(nlohmann::json::parse(ours).get<TheirTwin>(), twin));
     REQUIRE(same(rewritten(OurTwin{twin}), twin));
     REQUIRE(same(repacked(OurTwin{twin}), twin));

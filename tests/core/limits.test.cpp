@@ -19,6 +19,12 @@ Payload quoted(std::size_t bytes) {
   return Payload::json(std::move(text));
 }
 
+struct Note {
+  std::string text;
+  std::vector<std::vector<int>> numbers;
+};
+QUERN_FIELDS(Note, text, numbers)
+
 /// What is wrong with a job that is right but for `edit`; empty when nothing is.
 std::string refusal(const std::function<void(NewJob&)>& edit, const JobLimits& limits = {}) {
   NewJob job{.id = JobId{5}, .kind = "work"};
@@ -132,4 +138,27 @@ TEST_CASE("the limits can be other ones", "[limits]") {
             .starts_with("parents: are 1"));
   CHECK(refusal([](NewJob& j) { j.queue = "four", j.payload = Payload::json("[1,2,3,4,5]"); }, limits) ==
         "payload: has 11 bytes, at most 10 are allowed");
+}
+
+TEST_CASE("a struct with fields meets the limits of its JSON text, to the byte", "[limits]") {
+  JobLimits limits;
+  const auto refused = [&](const Note& note) {
+    return refusal([&](NewJob& job) { job.payload = Payload::of(note); }, limits);
+  };
+  for (const Note& note : {Note{"plain", {}}, Note{std::string(50, '"'), {{1, 2}, {}}},
+                           Note{std::string(50, '\x01'), {}}, Note{"é\n", {{-2147483647, 0, 1}}}}) {
+    const std::size_t bytes = Payload::of(note).text().size();
+    limits.payload_bytes = bytes;
+    CHECK(refused(note).empty());
+    limits.payload_bytes = bytes - 1;
+    CHECK(refused(note) == "payload: has " + std::to_string(bytes) + " bytes, at most " +
+                               std::to_string(bytes - 1) + " are allowed");
+  }
+  limits = {};
+  const Note deep{"", {{}, {1}}};
+  limits.json_depth = 3;
+  CHECK(refused(deep).empty());
+  limits.json_depth = 2;
+  CHECK(refused(deep) == "payload: is nested deeper than the 2 levels that are allowed");
+  CHECK(refused(Note{"", {}}).empty());
 }

@@ -31,11 +31,13 @@ inline constexpr int max_snoozes = 10'000;
 
 /// Throws InvalidArgument that names the first faulty field. The payload must be JSON: strict UTF-8, no
 /// NUL character (also not as \u0000), no name twice in an object, numbers that a 64-bit number or a finite
-/// double can hold. Cost: one pass over the payload.
+/// double can hold. Cost: one pass over the payload; nothing for one of a struct with QUERN_FIELDS, which was
+/// checked when it was made.
 void check(const NewJob& job, const JobLimits& limits);
 
 /// The same check for any JSON text; `field` is what an error names.
 void check_json(std::string_view text, std::string_view field, const JobLimits& limits);
+void check_json(const Payload& payload, std::string_view field, const JobLimits& limits);
 
 /// Throws unless `text` is UTF-8 without control characters and at most `max_bytes` long.
 void check_text(std::string_view text, std::string_view field, std::size_t max_bytes);
