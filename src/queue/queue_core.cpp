@@ -86,11 +86,37 @@ std::vector<Enqueued> QueueCore::enqueue(std::vector<NewJob> jobs) {
   return answers(jobs, storage_.insert(jobs));
 }
 
+Enqueued QueueCore::enqueue_one(std::string_view kind, Payload&& payload, const JobDefaults& defaults,
+                                JobOptions& options) {
+  NewJob job = make_job(kind, std::move(payload), defaults, std::move(options));
+  return enqueue_one(job);
+}
+
+Enqueued QueueCore::enqueue_one(NewJob& job) {
+  prepare(job);
+  if (!job.id) job.id = take_ids(1);
+  const std::span<const NewJob> one(&job, 1);
+  return answers(one, storage_.insert(one)).front();
+}
+
 void QueueCore::set_defaults(std::string_view kind, const JobDefaults& defaults) {
   const std::lock_guard lock(defaults_mutex_);
   defaults_.insert_or_assign(
       std::string(kind), KindDefaults{std::string(defaults.queue), defaults.max_attempts, defaults.timeout});
 }
+
+NewJobs::NewJobs(std::string_view kind, const JobDefaults& defaults, const JobOptions& options)
+    : model_(make_job(kind, Payload(), defaults, options)) {}
+NewJobs::~NewJobs() = default;
+
+void NewJobs::reserve(std::size_t count) { jobs_.reserve(count); }
+
+void NewJobs::add(Payload&& payload) {
+  jobs_.push_back(model_);
+  jobs_.back().payload = std::move(payload);
+}
+
+std::vector<NewJob> NewJobs::take() && { return std::move(jobs_); }
 
 void check_priority(Priority priority) {
   if (priority.level < Priority::most_urgent || priority.level > Priority::least_urgent)

@@ -14,6 +14,14 @@ struct Mail {
   std::string to;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Mail, to)
+
+struct Note {
+  static constexpr std::string_view kind = "note";
+  static constexpr quern::JobDefaults defaults{.max_attempts = 3};
+  std::string text;
+  std::vector<std::string> to;
+};
+QUERN_FIELDS(Note, text, to)
 }  // namespace
 
 TEST_CASE("an enqueued job is found with all that was said of it", "[queue]") {
@@ -215,4 +223,46 @@ TEST_CASE("a queue refuses a faulty configuration with all its faults", "[queue]
   } catch (const quern::ConfigError& e) {
     CHECK(e.faults().size() == 2);
   }
+}
+
+TEST_CASE("structs with fields are enqueued, each with its own payload and all with the same options",
+          "[queue]") {
+  Engine engine;
+  const std::vector<Note> notes{{"first", {}}, {"second", {"ada", "bob"}}};
+  const auto added = engine.queue.enqueue_all(notes, {.queue = "mail", .tags = {"note"}});
+  REQUIRE(added.size() == 2);
+  for (std::size_t i = 0; i < notes.size(); ++i) {
+    const quern::Job job = engine.job(added[i]);
+    CHECK(job.kind == "note");
+    CHECK(job.queue == "mail");
+    CHECK(job.tags == std::vector<std::string>{"note"});
+    CHECK(job.max_attempts == Note::defaults.max_attempts);
+    CHECK(job.payload.as<Note>().text == notes[i].text);
+    CHECK(job.payload.as<Note>().to == notes[i].to);
+  }
+  CHECK(engine.job(added[1]).payload.text() == R"({"text":"second","to":["ada","bob"]})");
+}
+
+TEST_CASE("a struct that JSON can't hold is refused by the path of its member, and nothing is added",
+          "[queue]") {
+  Engine engine;
+  try {
+    (void)engine.queue.enqueue_all(std::vector<Note>{{"fine", {}}, {"", {"ada", "\xFF"}}});
+    FAIL("was accepted");
+  } catch (const quern::InvalidArgument& e) {
+    CHECK(e.field() == "payload.to[1]");
+  }
+  CHECK(engine.queue.list().jobs.empty());
+}
+
+TEST_CASE("a struct with fields is the same argument as its text", "[queue]") {
+  Engine engine;
+  const auto first = engine.queue.enqueue(Note{"a", {}}, {.unique = {.by_arguments = true}});
+  const auto again = engine.queue.enqueue(Note{"a", {}}, {.unique = {.by_arguments = true}});
+  const auto text = engine.queue.enqueue("note", Payload::json(R"({"text":"a","to":[]})"),
+                                         {.unique = {.by_arguments = true}});
+  CHECK(again.status == InsertStatus::duplicate);
+  CHECK(text.status == InsertStatus::duplicate);
+  CHECK(text.id == first.id);
+  CHECK(engine.queue.enqueue(Note{"b", {}}, {.unique = {.by_arguments = true}}).added());
 }

@@ -72,25 +72,23 @@ class JobQueue {
   /// Adds one typed job: `queue.enqueue(SendDigest{"a/b", 17}, {.run_at = quern::When::after(10min)})`.
   template <TypedJob T>
   Enqueued enqueue(const T& job, JobOptions options = {}) {
-    return enqueue(make_job(job, std::move(options)));
+    return core_.enqueue_one(T::kind, Payload::of(job), defaults_of<T>(), options);
   }
   /// Adds one job by its kind's name, with JSON as its payload.
   Enqueued enqueue(std::string_view kind, Payload payload, JobOptions options = {}) {
-    return enqueue(make_job(kind, std::move(payload), {}, std::move(options)));
+    return core_.enqueue_one(kind, std::move(payload), {}, options);
   }
-  Enqueued enqueue(NewJob job) {
-    std::vector<NewJob> one;
-    one.push_back(std::move(job));
-    return core_.enqueue(std::move(one)).front();
-  }
+  Enqueued enqueue(NewJob job) { return core_.enqueue_one(job); }
 
   /// Adds many, all or none, in one transaction; one answer per job, in order.
   template <std::ranges::input_range R>
     requires TypedJob<std::ranges::range_value_t<R>>
   std::vector<Enqueued> enqueue_all(const R& jobs, const JobOptions& options = {}) {
-    std::vector<NewJob> made;
-    for (const auto& job : jobs) made.push_back(make_job(job, options));
-    return core_.enqueue(std::move(made));
+    using T = std::ranges::range_value_t<R>;
+    detail::NewJobs made(T::kind, defaults_of<T>(), options);
+    if constexpr (std::ranges::sized_range<const R>) made.reserve(std::ranges::size(jobs));
+    for (const auto& job : jobs) made.add(Payload::of(job));
+    return core_.enqueue(std::move(made).take());
   }
   std::vector<Enqueued> enqueue_all(std::vector<NewJob> jobs) { return core_.enqueue(std::move(jobs)); }
 
@@ -106,9 +104,9 @@ class JobQueue {
   template <class Tx, TypedJob T>
     requires TransactionalStore<S, Tx>
   Enqueued enqueue_within(Tx transaction, const T& job, JobOptions options = {}) {
-    std::vector<NewJob> one;
-    one.push_back(make_job(job, std::move(options)));
-    return enqueue_all_within(transaction, std::move(one)).front();
+    detail::NewJobs one(T::kind, defaults_of<T>(), options);
+    one.add(Payload::of(job));
+    return enqueue_all_within(transaction, std::move(one).take()).front();
   }
 
   /// The job as it stands now; empty when there is none.

@@ -48,6 +48,10 @@ class QueueCore {
 
   /// Prepares, numbers and inserts; one answer per job.
   [[nodiscard]] std::vector<Enqueued> enqueue(std::vector<NewJob> jobs);
+  /// The same for one job. Takes what it needs out of `options` and `job`.
+  [[nodiscard]] Enqueued enqueue_one(std::string_view kind, Payload&& payload, const JobDefaults& defaults,
+                                     JobOptions& options);
+  [[nodiscard]] Enqueued enqueue_one(NewJob& job);
 
   /// For jobs of `kind` that name none of their own: queue, attempts and timeout.
   void set_defaults(std::string_view kind, const JobDefaults& defaults);
@@ -70,6 +74,24 @@ class QueueCore {
   std::uint64_t next_id_ = 0;
   std::uint64_t ids_left_ = 0;
   std::uint64_t id_block_;
+};
+
+/// Jobs of one kind that differ in their payloads only. Not in JobQueue, so that its users need not compile
+/// it.
+class NewJobs {
+ public:
+  NewJobs(std::string_view kind, const JobDefaults& defaults, const JobOptions& options);
+  NewJobs(const NewJobs&) = delete;
+  NewJobs& operator=(const NewJobs&) = delete;
+  ~NewJobs();
+
+  void reserve(std::size_t count);
+  void add(Payload&& payload);
+  [[nodiscard]] std::vector<NewJob> take() &&;
+
+ private:
+  NewJob model_;
+  std::vector<NewJob> jobs_;
 };
 
 /// Throws InvalidArgument (field "priority").

@@ -20,14 +20,14 @@ struct JobDefaults {
   Duration timeout{0};                 ///< 0: as the handler or the configuration says.
 };
 
-/// A job as a plain struct: it has a stable name, and nlohmann::json can encode it.
+/// A job as a plain struct: it has a stable name, and QUERN_FIELDS (or nlohmann::json can encode it).
 ///
 ///     struct SendDigest {
 ///       static constexpr std::string_view kind = "digest.send";
 ///       static constexpr quern::JobDefaults defaults{.queue = "mail", .max_attempts = 5};  // if wanted
 ///       std::string repository;
 ///     };
-///     NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SendDigest, repository)
+///     QUERN_FIELDS(SendDigest, repository)
 template <class T>
 concept TypedJob = std::is_class_v<T> && requires {
   { T::kind } -> std::convertible_to<std::string_view>;
