@@ -1,8 +1,22 @@
 #include <algorithm>
+#include <map>
 
 #include "testing/scene.hpp"
 
 namespace quern::inline v1::testing::detail {
+namespace {
+
+struct Typed {
+  std::string text;
+  std::map<std::string, std::vector<int>> numbers;
+  double ratio = 0;
+  std::optional<int> none;
+
+  friend bool operator==(const Typed&, const Typed&) = default;
+};
+QUERN_FIELDS(Typed, text, numbers, ratio, none)
+
+}  // namespace
 
 void add_insert_cases(Cases& cases) {
   add_case(cases, "I01 an added job is there until it has ended and was pruned", [](Scene& s) {
@@ -144,6 +158,24 @@ void add_insert_cases(Cases& cases) {
     QUERN_EXPECT_EQ(job.max_attempts, 0);
     QUERN_EXPECT_EQ(job.timeout, Duration(0));
     QUERN_EXPECT(job.tags.empty() && job.parents.empty() && job.tenant.empty() && job.unique_key.empty());
+  });
+
+  add_case(cases, "a payload of a struct with fields comes back as the struct and as its text", [](Scene& s) {
+    const Typed given{
+        .text = "é \"quoted\"\n", .numbers = {{"a", {1, -2}}, {"b", {}}}, .ratio = 0.1, .none = {}};
+    NewJob job = s.job();
+    job.payload = Payload::of(given);
+    const std::string text =
+        R"({"text":"é \"quoted\"\n","numbers":{"a":[1,-2],"b":[]},"ratio":0.1,"none":null})";
+    s.add(job);
+    const auto check = [&](const Payload& payload) {
+      QUERN_EXPECT(payload.as<Typed>() == given);
+      QUERN_EXPECT_EQ(payload.text(), text);
+      QUERN_EXPECT_EQ(payload, job.payload);
+    };
+    check(s.get(job.id).payload);
+    const auto claims = s.claim(1);
+    check(claims.at(0).payload);
   });
 
   add_case(cases, "a payload of a megabyte and a payload of every kind of character come back byte for byte",
