@@ -1,12 +1,12 @@
 // A durable, typed job in twelve lines. Run it twice: hello.db keeps what was done.
-#include <nlohmann/json.hpp>
+#include <cstdio>
 #include <quern/sqlite.hpp>
 
 struct Greet {
   static constexpr std::string_view kind = "greet";
   std::string name;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Greet, name)
+QUERN_FIELDS(Greet, name)
 
 int main() {
   quern::SqliteStorage storage("hello.db");

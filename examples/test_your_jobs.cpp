@@ -18,13 +18,13 @@ struct SendMail {
   int user_id = 0;
   std::string subject;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SendMail, user_id, subject)
+QUERN_FIELDS(SendMail, user_id, subject)
 
 struct Newsletter {
   static constexpr std::string_view kind = "newsletter";
   std::string list;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Newsletter, list)
+QUERN_FIELDS(Newsletter, list)
 
 struct FakeMailServer {
   std::vector<std::string> sent;
