@@ -227,7 +227,7 @@ void memory_overhead(const Settings& settings) {
     std::vector<SendDigest> jobs;
     for (std::size_t k = 0; k < 1000; ++k) {
       jobs.push_back(digest(i + k));
-      payload += nlohmann::json(jobs.back()).dump().size();
+      payload += quern::Payload::of(jobs.back()).text().size();
     }
     queue.enqueue_all(jobs);
   }

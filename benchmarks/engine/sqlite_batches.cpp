@@ -15,7 +15,7 @@ using quern::JobId;
 using quern::NewJob;
 using quern::SqliteStorage;
 
-std::string payload(std::size_t number) { return nlohmann::json(digest(number)).dump(); }
+std::string payload(std::size_t number) { return quern::Payload::of(digest(number)).text(); }
 
 /// Runs of 100 share a priority, as batches of real jobs do.
 int priority(std::size_t number) { return static_cast<int>(number / 100 * 7 % 4); }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <quern/sqlite.hpp>
 
 #include <chrono>
@@ -33,7 +32,7 @@ struct SendDigest {
   std::vector<std::string> recipients;
   std::string note;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SendDigest, repository, user_id, period, recipients, note)
+QUERN_FIELDS(SendDigest, repository, user_id, period, recipients, note)
 
 [[nodiscard]] SendDigest digest(std::size_t number);
 
@@ -68,6 +67,7 @@ class ScratchDatabase {
 };
 
 // The sections.
+void json(const Settings& settings);
 void memory(const Settings& settings);
 void memory_latency(const Settings& settings);
 void memory_overhead(const Settings& settings);
