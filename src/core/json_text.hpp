@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
@@ -8,15 +9,15 @@
 
 namespace quern::inline v1::detail {
 
-/// True where JSON writes each of the eight bytes as itself: ASCII, no quote, no backslash, no control
-/// character.
-[[nodiscard]] inline bool all_plain(std::uint64_t bytes) noexcept {
+/// Of eight bytes those that JSON does not write as themselves: all but printable ASCII without quote and
+/// backslash. The high bit of the first such byte is set, and none below it; what stands above it means
+/// nothing.
+[[nodiscard]] inline std::uint64_t not_plain(std::uint64_t bytes) noexcept {
   constexpr std::uint64_t ones = 0x0101010101010101U;
   constexpr std::uint64_t highs = ones * 0x80;
   const auto has_zero = [](std::uint64_t b) { return (b - ones) & ~b & highs; };
   const std::uint64_t below_space = (bytes - ones * 0x20) & ~bytes & highs;
-  return ((bytes & highs) | below_space | has_zero(bytes ^ (ones * '"')) | has_zero(bytes ^ (ones * '\\'))) ==
-         0;
+  return (bytes & highs) | below_space | has_zero(bytes ^ (ones * '"')) | has_zero(bytes ^ (ones * '\\'));
 }
 [[nodiscard]] constexpr bool is_plain(char c) noexcept {
   const auto byte = static_cast<unsigned char>(c);
@@ -24,11 +25,21 @@ namespace quern::inline v1::detail {
 }
 /// The first byte in [at, end) that is not plain, or `end`.
 [[nodiscard]] inline const char* skip_plain(const char* at, const char* end) noexcept {
-  while (end - at >= 8) {
-    std::uint64_t bytes = 0;
-    std::memcpy(&bytes, at, sizeof(bytes));
-    if (!all_plain(bytes)) break;
-    at += sizeof(bytes);
+  if constexpr (std::endian::native == std::endian::little) {
+    const auto look = [](const char* from) {
+      std::uint64_t bytes = 0;
+      std::memcpy(&bytes, from, sizeof(bytes));
+      return not_plain(bytes);
+    };
+    const auto first = [](std::uint64_t found) { return std::countr_zero(found) / 8; };
+    const bool long_enough = end - at >= 8;
+    for (; end - at >= 8; at += 8)
+      if (const std::uint64_t found = look(at)) return at + first(found);
+    // The last bytes, together with some before them that are plain.
+    if (long_enough) {
+      const std::uint64_t found = look(end - 8);
+      return found == 0 ? end : end - 8 + first(found);
+    }
   }
   while (at != end && is_plain(*at)) ++at;
   return at;

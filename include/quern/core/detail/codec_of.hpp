@@ -163,7 +163,11 @@ struct CodecOf<std::vector<T>> {
       [](const void* value) noexcept { return static_cast<const List*>(value)->size(); },
       [](void* value) noexcept -> void* { return of(value).data(); },
       [](void* value, std::size_t size) { of(value).resize(size); },
-      [](void* value) -> void* { return &of(value).emplace_back(); },
+      [](void* value) -> void* {
+        List& list = of(value);
+        if (list.capacity() == 0) list.reserve(4);
+        return &list.emplace_back();
+      },
   };
   static const PayloadCodec codec;
 };
