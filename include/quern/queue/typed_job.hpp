@@ -20,7 +20,8 @@ struct JobDefaults {
   Duration timeout{0};                 ///< 0: as the handler or the configuration says.
 };
 
-/// A job as a plain struct: it has a stable name, and QUERN_FIELDS (or nlohmann::json can encode it).
+/// A job as a plain struct: it has a stable name, and QUERN_FIELDS lists its members (or nlohmann::json can
+/// encode it).
 ///
 ///     struct SendDigest {
 ///       static constexpr std::string_view kind = "digest.send";
