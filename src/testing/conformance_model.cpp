@@ -231,9 +231,11 @@ class Comparison {
 
   void prune() {
     constexpr std::array ends{JobState::completed, JobState::dead, JobState::cancelled};
-    const PruneRequest request{.state = ends[random_.below(ends.size())],
-                               .older_than = some_seconds(60),
-                               .limit = 1 + random_.below(20)};
+    PruneRequest request{.state = ends[random_.below(ends.size())],
+                         .older_than = some_seconds(60),
+                         .limit = 1 + random_.below(20)};
+    if (chance(30)) request.kind = one_of(kinds_);
+    if (chance(30)) request.except = {one_of(kinds_), "no such kind"};
     const auto result = s_.store().prune(request);
     const auto wanted = model_.prune(request);
     QUERN_EXPECT_EQ(result.pruned, wanted.pruned);

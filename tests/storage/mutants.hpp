@@ -294,6 +294,22 @@ struct PrunesByStateAlone final : ForwardingStorage {
     return inner_.prune(changed);
   }
 };
+struct PrunesAllKinds final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  PruneResult prune(const PruneRequest& request) override {
+    auto changed = request;
+    changed.kind.clear();
+    return inner_.prune(changed);
+  }
+};
+struct PrunesWithoutException final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  PruneResult prune(const PruneRequest& request) override {
+    auto changed = request;
+    changed.except.clear();
+    return inner_.prune(changed);
+  }
+};
 struct PromotesWithoutBound final : ForwardingStorage {
   using ForwardingStorage::ForwardingStorage;
   PromoteResult promote(std::size_t /*limit*/) override { return inner_.promote(1'000'000); }

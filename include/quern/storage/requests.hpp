@@ -248,6 +248,8 @@ struct PruneRequest {
   JobState state = JobState::completed;  ///< A terminal one.
   Duration older_than{0};                ///< Ended longer ago than this, on the storage's clock.
   std::size_t limit = 1000;
+  std::string kind{};                 ///< Only jobs of this kind. Empty: of all kinds.
+  std::vector<std::string> except{};  ///< Where `kind` is empty: but of these.
 };
 struct PruneResult {
   std::size_t pruned = 0;

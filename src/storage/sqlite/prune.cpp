@@ -3,6 +3,7 @@
 
 #include "storage/sqlite/operations.hpp"
 #include "storage/sqlite/sql.hpp"
+#include "storage/sqlite/sql_read.hpp"
 
 namespace quern::inline v1::sqlite {
 namespace {
@@ -20,7 +21,7 @@ struct CompletedRow {
 /// at, a good many more than are to go, and of these the smallest ids go.
 class Pruning {
  public:
-  Pruning(Work& work, const PruneRequest& request) : work_(work), state_(request.state) {
+  Pruning(Work& work, const PruneRequest& request) : work_(work), request_(request), state_(request.state) {
     constexpr std::size_t least_looked_at = 1'000;
     constexpr std::size_t most_at_once = 100'000;
     limit_ = std::min(request.limit, most_at_once);
@@ -49,8 +50,18 @@ class Pruning {
   }
 
  private:
+  bool is_wanted(JobId id) {
+    if (request_.kind.empty() && request_.except.empty()) return true;
+    const auto lane = work_.db.value(sql::lane_of_job, id);
+    if (!lane) return request_.kind.empty();
+    const std::string& kind = work_.lanes.name(work_.db, *lane).kind;
+    if (!request_.kind.empty()) return kind == request_.kind;
+    return std::find(request_.except.begin(), request_.except.end(), kind) == request_.except.end();
+  }
+
   /// False when enough were found.
   bool look_at(JobId id) {
+    if (!is_wanted(id)) return true;
     if (work_.has_any(sql::any_dep) && work_.db.exists(sql::has_children, id)) return true;
     if (old_.size() == looked_at_) {
       more_ = true;
@@ -114,6 +125,7 @@ class Pruning {
   }
 
   Work& work_;
+  const PruneRequest& request_;
   JobState state_;
   TimePoint ended_by_{};
   std::size_t limit_ = 0;
