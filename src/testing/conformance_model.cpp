@@ -51,6 +51,7 @@ class Comparison {
       counts.back().count = number;
     }
     QUERN_EXPECT_EQ(s_.store().count(), counts);
+    QUERN_EXPECT(s_.store().recount().empty());
     for (const NodeId node : nodes_) {
       auto requests = s_.store().cancel_requests(node);
       std::ranges::sort(requests);

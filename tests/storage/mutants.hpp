@@ -322,6 +322,17 @@ struct ForgetsWhatIsDueNext final : ForwardingStorage {
     return result;
   }
 };
+struct RecountsWithoutRunning final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<CountFault> recount() override {
+    auto faults = inner_.recount();
+    for (const JobCount& count : inner_.count()) {
+      if (count.state == JobState::running)
+        faults.push_back({count.queue, count.kind, count.state, count.count, 0});
+    }
+    return faults;
+  }
+};
 struct CountsWithoutRunning final : ForwardingStorage {
   using ForwardingStorage::ForwardingStorage;
   std::vector<JobCount> count() override {

@@ -69,6 +69,7 @@ std::string fault_of(const Named& statement, const std::string& detail) {
   std::string table = detail.substr(5, detail.find(' ', 5) - 5);
   if (table.size() == 1) table = statement.name == "all_counts" ? "quern_counts" : table;  // an alias
   if (small_tables.contains(table)) return {};
+  if (statement.name.starts_with("recount_")) return {};  // looks at all jobs, as it was asked to
   if (takes_one_step(statement.name) && statement.sql.ends_with("LIMIT 1")) return {};
   return "scans";
 }

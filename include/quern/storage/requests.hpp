@@ -200,6 +200,16 @@ struct JobCount {
   friend auto operator<=>(const JobCount&, const JobCount&) = default;
 };
 
+/// A count that is not what counting the jobs gives.
+struct CountFault {
+  std::string queue{};
+  std::string kind{};
+  JobState state = JobState::ready;
+  std::uint64_t kept = 0;   ///< What `count` says.
+  std::uint64_t found = 0;  ///< How many jobs there are.
+  friend auto operator<=>(const CountFault&, const CountFault&) = default;
+};
+
 struct QueueStatus {
   std::string name{};
   bool paused = false;

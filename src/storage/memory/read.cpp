@@ -114,6 +114,24 @@ std::vector<JobCount> Jobs::count() const {
   return counts;
 }
 
+std::vector<CountFault> Jobs::recount() const {
+  std::map<Shelf, CountFault> all;
+  const auto entry = [&](const std::string& queue, const std::string& kind, JobState state) -> CountFault& {
+    CountFault& one = all[{queue, kind, state}];
+    one.queue = queue;
+    one.kind = kind;
+    one.state = state;
+    return one;
+  };
+  for (const JobCount& count : count()) entry(count.queue, count.kind, count.state).kept = count.count;
+  for (const auto& [id, row] : rows_) ++entry(row.job.queue, row.job.kind, row.job.state).found;
+  std::vector<CountFault> faults;
+  for (const auto& [shelf, one] : all) {
+    if (one.kept != one.found) faults.push_back(one);
+  }
+  return faults;
+}
+
 std::vector<QueueStatus> Jobs::queues() const {
   std::vector<QueueStatus> queues;
   queues.reserve(queues_.size());

@@ -81,6 +81,19 @@ inline constexpr Statement lane_of_job{"lane_of_job", "SELECT lane FROM quern_jo
 inline constexpr Statement ready_of_lane{"ready_of_lane",
                                          "SELECT first_id, last_id, ids FROM quern_ready WHERE lane = ?1"};
 
+// A recount looks at everything, so these walk over whole tables: SCAN, in the order of the key where one is
+// wanted.
+inline constexpr Statement recount_jobs{"recount_jobs", "SELECT id, lane FROM quern_jobs ORDER BY id"};
+inline constexpr Statement recount_completed{
+    "recount_completed", "SELECT first_id, last_id FROM quern_completed ORDER BY first_id"};
+inline constexpr Statement recount_failed{"recount_failed", "SELECT id, state FROM quern_failed ORDER BY id"};
+inline constexpr Statement recount_blocked{"recount_blocked", "SELECT id FROM quern_blocked ORDER BY id"};
+inline constexpr Statement recount_sched{"recount_sched", "SELECT lane FROM quern_sched"};
+inline constexpr Statement recount_ready{"recount_ready",
+                                         "SELECT lane, first_id, last_id, ids FROM quern_ready"};
+// Small: SCAN quern_counts.
+inline constexpr Statement kept_counts{"kept_counts", "SELECT state, lane, n FROM quern_counts"};
+
 // Small: SCAN quern_lanes.
 inline constexpr Statement all_lanes{"all_lanes", "SELECT id, queue, kind FROM quern_lanes"};
 // Small: SCAN c, SEARCH l USING INTEGER PRIMARY KEY (rowid=?). Sorted by the caller.
