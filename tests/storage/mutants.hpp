@@ -349,6 +349,22 @@ struct ListsWithoutFilter final : ForwardingStorage {
     return inner_.list(changed);
   }
 };
+struct ListsOfAllTimes final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  JobPage list(const JobFilter& filter) override {
+    auto changed = filter;
+    changed.created_from.reset();
+    return inner_.list(changed);
+  }
+};
+struct ListsTheEndOfATime final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  JobPage list(const JobFilter& filter) override {
+    auto changed = filter;
+    if (changed.created_before) *changed.created_before += 1us;
+    return inner_.list(changed);
+  }
+};
 struct ListsTheLastOfAPageAgain final : ForwardingStorage {
   using ForwardingStorage::ForwardingStorage;
   JobPage list(const JobFilter& filter) override {

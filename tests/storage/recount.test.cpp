@@ -49,8 +49,8 @@ TEST_CASE("I26 quern-recount says that all counts are right, or which are wrong"
   CHECK(answer.exit_code == 0);
   CHECK(contains(answer.text, "all counts are right"));
 
-  RawDb(path).run("UPDATE quern_counts SET n = n + 3 WHERE state = 3");  // ready
-  RawDb(path).run("DELETE FROM quern_counts WHERE state = 7");           // cancelled
+  RawDb(path).run("UPDATE quern_totals SET n = n + 3 WHERE state = 3");  // ready
+  RawDb(path).run("DELETE FROM quern_totals WHERE state = 7");           // cancelled
   using quern::CountFault;
   CHECK(storage.recount() ==
         std::vector<CountFault>{{"mail", "mail.send", quern::JobState::ready, 7, 4},

@@ -182,6 +182,8 @@ struct JobFilter {
   std::string kind{};
   std::string tenant{};
   std::string tag{};
+  std::optional<TimePoint> created_from{};    ///< Created at this time or later.
+  std::optional<TimePoint> created_before{};  ///< Created earlier than this.
   bool oldest_first = false;
   JobId after{};            ///< The cursor: only jobs beyond this id, in the order asked for.
   std::size_t limit = 100;  ///< 1 to 10000.

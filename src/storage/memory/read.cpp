@@ -17,7 +17,9 @@ bool allows(const JobFilter& filter, const Shelf& shelf) {
 
 /// What the shelves don't know.
 bool allows(const JobFilter& filter, const Job& job) {
-  return (filter.tenant.empty() || filter.tenant == job.tenant) &&
+  return (!filter.created_from || job.created_at >= *filter.created_from) &&
+         (!filter.created_before || job.created_at < *filter.created_before) &&
+         (filter.tenant.empty() || filter.tenant == job.tenant) &&
          (filter.tag.empty() || std::ranges::find(job.tags, filter.tag) != job.tags.end());
 }
 
