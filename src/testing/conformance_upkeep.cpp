@@ -202,6 +202,32 @@ void add_upkeep_cases(Cases& cases) {
              QUERN_EXPECT(!s.find(parent) && s.find(child));
            });
 
+  add_case(cases, "I25 many ended jobs that others wait for do not keep younger ones from being pruned",
+           [](Scene& s) {
+             constexpr std::size_t many = 1'100;
+             std::vector<NewJob> jobs;
+             for (std::size_t i = 0; i < many; ++i) {
+               jobs.push_back({.id = s.store().reserve_ids(300), .kind = "other"});
+               jobs.push_back(s.child_of({jobs.back().id}, ParentPolicy::stay_blocked));
+             }
+             s.store().insert(jobs);
+             std::vector<Finish> finishes;
+             for (const Claim& claim : s.claim(many))
+               finishes.push_back({.ref = claim.ref, .outcome = Outcome::discarded});
+             s.store().finish(finishes);
+             QUERN_EXPECT_EQ(s.counted(JobState::dead), std::uint64_t{many});
+             const JobId free = s.add(s.job("other"));
+             s.run_to(free, JobState::dead);
+             for (int calls = 0; s.find(free); ++calls) {
+               QUERN_EXPECT(calls < 3);
+               s.store().prune({.state = JobState::dead, .limit = 1});
+             }
+             const auto result = s.store().prune({.state = JobState::dead, .limit = 10});
+             QUERN_EXPECT_EQ(result.pruned, std::size_t{0});
+             QUERN_EXPECT_EQ(result.more, false);
+             QUERN_EXPECT_EQ(s.counted(JobState::dead), std::uint64_t{many});
+           });
+
   add_case(cases, "only ended jobs can be pruned", [](Scene& s) {
     s.add();
     QUERN_EXPECT_THROWS(InvalidArgument, s.store().prune({.state = JobState::ready}));

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 #include <vector>
@@ -33,7 +34,8 @@ struct Entry {
 
 /// Deletes ended jobs. Ids are roughly in the order of their jobs' ends: the jobs that ended first are looked
 /// at, a good many more than are to go, and of these the smallest ids go. Only zones that have jobs of a
-/// wanted lane are looked at, so what other kinds keep costs nothing.
+/// wanted lane are looked at, so what other kinds keep costs nothing; what a blocked job keeps alive is
+/// looked at each time.
 class Pruning {
  public:
   Pruning(Work& work, const PruneRequest& request) : work_(work), request_(request), state_(request.state) {
@@ -47,20 +49,8 @@ class Pruning {
   }
 
   PruneResult run() {
-    read_entries();
-    for (std::size_t begin = 0; begin < entries_.size();) {
-      if (old_.size() >= looked_at_) {
-        more_ = true;
-        entries_.resize(begin);
-        break;
-      }
-      std::size_t end = begin + 1;
-      while (end < entries_.size() && entries_[end].span == entries_[begin].span &&
-             entries_[end].zone == entries_[begin].zone)
-        ++end;
-      look_into_zone(begin, end);
-      begin = end;
-    }
+    find_lanes();
+    while (!more_ && read_entries()) look_into_entries();
     std::sort(old_.begin(), old_.end(), [](const Old& a, const Old& b) { return a.id < b.id; });
     if (old_.size() > limit_) {
       more_ = true;
@@ -91,21 +81,54 @@ class Pruning {
     return std::find(request_.except.begin(), request_.except.end(), kind) == request_.except.end();
   }
 
-  /// The entries of all wanted lanes, oldest first; of each lane at least as many as can be wanted.
-  void read_entries() {
-    std::vector<LaneId> lanes;
+  /// A wanted lane, and how far its entries have been read.
+  struct Reading {
+    LaneId lane = 0;
+    std::int64_t span = std::numeric_limits<std::int64_t>::min();
+    std::int64_t zone = -1;
+  };
+
+  void find_lanes() {
     Query lane = work_.db.query(sql::all_lanes);
     while (lane.step()) {
-      if (is_wanted(lane.bytes(2))) lanes.push_back(lane.number(0));
+      if (is_wanted(lane.bytes(2))) lanes_.push_back({.lane = lane.number(0)});
     }
-    for (const LaneId one : lanes) {
-      std::size_t read = 0;
+  }
+
+  /// The next entries of each lane, oldest first; false when there are none left.
+  bool read_entries() {
+    constexpr int at_once = 256;
+    looked_into_ = entries_.size();
+    std::erase_if(lanes_, [&](Reading& lane) {
       Query row = work_.db.query(sql::old_ended);
-      row.bind(static_cast<int>(state_), one, span_of(ended_by_), static_cast<std::uint64_t>(looked_at_));
-      for (; row.step(); ++read) entries_.push_back({row.number(0), row.id(1).value, one});
-      more_ = more_ || read == looked_at_;
+      row.bind(static_cast<int>(state_), lane.lane, span_of(ended_by_), lane.span, lane.zone, at_once);
+      int read = 0;
+      for (; row.step(); ++read) {
+        lane.span = row.number(0);
+        lane.zone = row.number(1);
+        entries_.push_back({lane.span, static_cast<std::uint64_t>(lane.zone), lane.lane});
+      }
+      return read < at_once;
+    });
+    std::sort(entries_.begin() + static_cast<std::ptrdiff_t>(looked_into_), entries_.end());
+    return looked_into_ < entries_.size();
+  }
+
+  /// Into those that were read last, until enough jobs were found.
+  void look_into_entries() {
+    for (std::size_t begin = looked_into_; begin < entries_.size();) {
+      if (old_.size() >= looked_at_) {
+        more_ = true;
+        entries_.resize(begin);
+        return;
+      }
+      std::size_t end = begin + 1;
+      while (end < entries_.size() && entries_[end].span == entries_[begin].span &&
+             entries_[end].zone == entries_[begin].zone)
+        ++end;
+      look_into_zone(begin, end);
+      begin = end;
     }
-    std::sort(entries_.begin(), entries_.end());
   }
 
   /// Of one zone and span, the entries `begin` to `end`: one for each lane.
@@ -196,7 +219,9 @@ class Pruning {
   TimePoint ended_by_{};
   std::size_t limit_ = 0;
   std::size_t looked_at_ = 0;
+  std::vector<Reading> lanes_;  // that have more entries
   std::vector<Entry> entries_;
+  std::size_t looked_into_ = 0;  // so many of them, or all
   std::vector<Old> old_;
   std::map<std::uint64_t, CompletedRow> rows_;  // that ids in `old_` may be from
   bool more_ = false;

@@ -66,10 +66,12 @@ inline constexpr Statement fill_failed{"fill_failed",
 
 // --- pruning by them
 
-// SEARCH quern_ended USING PRIMARY KEY (state=? AND lane=? AND span<?)
-inline constexpr Statement old_ended{"old_ended",
-                                     "SELECT span, zone FROM quern_ended WHERE state = ?1 AND lane = ?2 AND "
-                                     "span <= ?3 ORDER BY span, zone LIMIT ?4"};
+// The next ones beyond (?4, ?5). SEARCH quern_ended USING PRIMARY KEY (state=? AND lane=? AND
+// (span,zone)>(?,?))
+inline constexpr Statement old_ended{
+    "old_ended",
+    "SELECT span, zone FROM quern_ended WHERE state = ?1 AND lane = ?2 AND (span, zone) > (?4, ?5) AND "
+    "span <= ?3 ORDER BY span, zone LIMIT ?6"};
 // The ranges of completed jobs that overlap ?1 to ?2.
 // SEARCH quern_completed USING INTEGER PRIMARY KEY (rowid>? AND rowid<?), and by key for the first
 inline constexpr Statement completed_in{
