@@ -47,6 +47,23 @@ void for_each_setting(Config& config, const Visit& visit) {
   visit("limits.jsonDepth", config.limits.json_depth, Range<int>{1, 1'000});
 }
 
+// The one setting that is no single value, and so is not in that list.
+constexpr const char* kinds_path = "retention.kinds";
+
+/// The same for a kind's own retention: `visit(name, member)`.
+template <class Config, class Visit>
+void for_each_duration(Config& kind, const Visit& visit) {
+  visit("completed", kind.completed);
+  visit("cancelled", kind.cancelled);
+  visit("dead", kind.dead);
+}
+
+/// What a fault calls a kind: a kind may hold dots. `name` is what it calls the setting.
+std::string kind_name(const std::string& name, const std::string& kind) {
+  constexpr std::size_t longest_shown = 64;
+  return fmt::format("{}[\"{}\"]", name, clean_message(kind, longest_shown));
+}
+
 /// Gathers what is wrong; `name_of` says what a fault calls a setting (its path, or its variable).
 class Faults {
  public:
@@ -70,6 +87,23 @@ std::string shown(T value) {
   return fmt::format("{}", value);
 }
 
+void check_kinds(const std::map<std::string, KindRetention>& kinds, const std::string& name, Faults& faults) {
+  for (const auto& [kind, keep] : kinds) {
+    const std::string path = kind_name(name, kind);
+    if (kind.empty()) faults.add(path, "must not be empty");
+    try {
+      check_text(kind, "kind", JobLimits{}.name_bytes);
+    } catch (const InvalidArgument& e) {
+      faults.add(path, std::string(e.what()).substr(std::string_view("kind: ").size()));
+    }
+    for_each_duration(keep, [&](const char* field, const std::optional<Duration>& value) {
+      if (!value || (*value >= retention_range.least && *value <= retention_range.most)) return;
+      faults.add(path + '.' + field, fmt::format("is {}, allowed are {} to {}", shown(*value),
+                                                 shown(retention_range.least), shown(retention_range.most)));
+    });
+  }
+}
+
 /// Range checks of everything, and those between settings. `name_of(path)` is what a fault calls a setting.
 template <class NameOf>
 void check_settings(const JobQueueConfig& config, const NameOf& name_of, Faults& faults) {
@@ -80,6 +114,7 @@ void check_settings(const JobQueueConfig& config, const NameOf& name_of, Faults&
                                             shown(range.most)));
     }
   });
+  check_kinds(config.retention.kinds, name_of(kinds_path), faults);
   const auto delay = name_of("retryDelay");
   const auto ceiling = name_of("maxRetryDelay");
   if (!faults.has(delay) && !faults.has(ceiling) && config.retry_delay > config.max_retry_delay) {
@@ -131,6 +166,41 @@ std::string read(const Json& json, Duration& value) {
   return {};
 }
 
+/// Reads what stands under the name, kind by kind.
+void read_kinds(const Json& json, const std::string& name, std::map<std::string, KindRetention>& kinds,
+                Faults& faults) {
+  if (!json.is_object()) return faults.add(name, "must be an object, with the kinds as its names");
+  kinds.clear();
+  for (const auto& [kind, durations] : json.items()) {
+    const std::string path = kind_name(name, kind);
+    KindRetention& keep = kinds[kind];
+    if (!durations.is_object()) {
+      faults.add(path, "must be an object");
+      continue;
+    }
+    std::size_t known = 0;
+    for_each_duration(keep, [&](const char* field, std::optional<Duration>& value) {
+      const auto found = durations.find(field);
+      if (found == durations.end()) return;
+      ++known;
+      Duration read_value{};
+      if (const auto problem = read(*found, read_value); !problem.empty()) {
+        faults.add(path + '.' + field, problem);
+      } else {
+        value = read_value;
+      }
+    });
+    if (known == durations.size()) continue;
+    const KindRetention names;
+    for (const auto& [field, ignored] : durations.items()) {
+      bool is_known = false;
+      for_each_duration(names, [&](const char* one, const auto&) { is_known = is_known || field == one; });
+      if (!is_known)
+        faults.add(kind_name(path, field), "is not known, there are completed, cancelled and dead");
+    }
+  }
+}
+
 /// How many single-character edits lead from one text to the other (Levenshtein), case ignored.
 std::size_t edit_distance(std::string_view from, std::string_view to) {
   const auto lower = [](char c) { return std::tolower(static_cast<unsigned char>(c)); };
@@ -152,6 +222,7 @@ const std::vector<std::string>& all_paths() {
     std::vector<std::string> all;
     const JobQueueConfig config;
     for_each_setting(config, [&](const char* path, const auto&, const auto&) { all.emplace_back(path); });
+    all.emplace_back(kinds_path);
     return all;
   }();
   return paths;
@@ -243,6 +314,8 @@ JobQueueConfig JobQueueConfig::from_json(std::string_view text) {
     if (found == nullptr) return;
     if (const auto problem = read(*found, value); !problem.empty()) faults.add(path, problem);
   });
+  if (const Json* const kinds = find_path(json, kinds_path))
+    read_kinds(*kinds, kinds_path, config.retention.kinds, faults);
   check_settings(config, [](const char* path) { return std::string(path); }, faults);
   faults.throw_if_any();
   return config;
@@ -265,6 +338,16 @@ JobQueueConfig JobQueueConfig::from_environment(JobQueueConfig base, const Looku
     given.insert(path);
     if (const auto problem = read(json_of(*text), value); !problem.empty()) faults.add(variable, problem);
   });
+  const auto kinds_variable = variable_of(kinds_path);
+  if (const auto text = get(kinds_variable); text && !text->empty()) {
+    given.insert(kinds_path);
+    try {
+      check_json(*text, kinds_variable, JobLimits{});
+      read_kinds(Json::parse(*text), kinds_variable, base.retention.kinds, faults);
+    } catch (const InvalidArgument& e) {
+      faults.add(kinds_variable, std::string(e.what()).substr(kinds_variable.size() + 2));
+    }
+  }
   const auto name_of = [&](const char* path) { return given.contains(path) ? variable_of(path) : path; };
   check_settings(base, name_of, faults);
   faults.throw_if_any();

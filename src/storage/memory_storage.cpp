@@ -114,6 +114,11 @@ std::vector<JobCount> MemoryStorage::count() {
   return impl_->jobs.count();
 }
 
+std::vector<CountFault> MemoryStorage::recount() {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->jobs.recount();
+}
+
 PruneResult MemoryStorage::prune(const PruneRequest& request) {
   return impl_->alone([&](Call& call) { return impl_->jobs.prune(call, request); });
 }

@@ -51,6 +51,8 @@ class Comparison {
       counts.back().count = number;
     }
     QUERN_EXPECT_EQ(s_.store().count(), counts);
+    QUERN_EXPECT(s_.store().recount().empty());
+    expect_same_list();
     for (const NodeId node : nodes_) {
       auto requests = s_.store().cancel_requests(node);
       std::ranges::sort(requests);
@@ -77,6 +79,43 @@ class Comparison {
     QUERN_EXPECT_EQ(job.errors.size(), std::min(wanted.errors, max_attempt_errors));
   }
 
+  /// Some filter gives the jobs that match it, page by page.
+  void expect_same_list() {
+    JobFilter filter{.oldest_first = chance(50), .limit = 1 + random_.below(40)};
+    if (chance(50)) {
+      for (const JobState state : all_job_states)
+        if (chance(30)) filter.states.push_back(state);
+    }
+    if (chance(25)) filter.queue = one_of(queues_);
+    if (chance(25)) filter.kind = one_of(kinds_);
+    if (chance(30)) filter.tenant = one_of(tenants_);
+    if (chance(30)) filter.tag = one_of(tags_);
+    const Duration age = s_.clock.now() - begin_;
+    if (chance(30)) filter.created_from = begin_ + age / 10 * static_cast<int>(random_.below(11));
+    if (chance(30)) filter.created_before = begin_ + age / 10 * static_cast<int>(random_.below(11));
+
+    std::vector<JobId> wanted;
+    for (const auto& [id, job] : model_.jobs()) {
+      const bool matches = (filter.states.empty() || std::ranges::count(filter.states, job.state) > 0) &&
+                           (filter.queue.empty() || filter.queue == job.given.queue) &&
+                           (filter.kind.empty() || filter.kind == job.given.kind) &&
+                           (filter.tenant.empty() || filter.tenant == job.given.tenant) &&
+                           (filter.tag.empty() || std::ranges::count(job.given.tags, filter.tag) > 0) &&
+                           (!filter.created_from || job.created_at >= *filter.created_from) &&
+                           (!filter.created_before || job.created_at < *filter.created_before);
+      if (matches) wanted.push_back(id);
+    }
+    if (!filter.oldest_first) std::ranges::reverse(wanted);
+    std::vector<JobId> listed;
+    do {
+      const auto page = s_.store().list(filter);
+      QUERN_EXPECT(page.jobs.size() <= filter.limit && (!page.next || page.next != filter.after));
+      for (const Job& job : page.jobs) listed.push_back(job.id);
+      filter.after = page.next;
+    } while (filter.after);
+    QUERN_EXPECT_EQ(listed, wanted);
+  }
+
   [[nodiscard]] bool chance(std::uint64_t percent) { return random_.below(100) < percent; }
   [[nodiscard]] Duration some_seconds(std::uint64_t most) {
     return std::chrono::seconds(random_.below(most + 1));
@@ -99,7 +138,21 @@ class Comparison {
 
   NewJob some_new_job(const std::vector<NewJob>& earlier) {
     auto job = s_.job(one_of(kinds_));
+    // Processes reserve blocks of ids: there are gaps, and ids that are used late.
+    if (chance(5)) {
+      const std::uint64_t size = 3 + random_.below(100'000);
+      const JobId block = s_.store().reserve_ids(size);
+      for (std::uint64_t i = 0; i < 3; ++i) late_ids_.push_back(JobId{block.value + i * (size / 3)});
+    }
+    if (!late_ids_.empty() && chance(10)) {
+      const std::size_t which = random_.below(late_ids_.size());
+      job.id = late_ids_[which];
+      late_ids_.erase(late_ids_.begin() + static_cast<std::ptrdiff_t>(which));
+    }
     job.queue = one_of(queues_);
+    if (chance(30)) job.tenant = one_of(tenants_);
+    for (const auto& tag : tags_)
+      if (chance(15)) job.tags.push_back(tag);
     job.priority = Priority{static_cast<int>(random_.below(3))};
     job.run_at = some_time();
     if (chance(15)) job.deadline = When::after(some_seconds(60));
@@ -231,9 +284,11 @@ class Comparison {
 
   void prune() {
     constexpr std::array ends{JobState::completed, JobState::dead, JobState::cancelled};
-    const PruneRequest request{.state = ends[random_.below(ends.size())],
-                               .older_than = some_seconds(60),
-                               .limit = 1 + random_.below(20)};
+    PruneRequest request{.state = ends[random_.below(ends.size())],
+                         .older_than = some_seconds(60),
+                         .limit = 1 + random_.below(20)};
+    if (chance(30)) request.kind = one_of(kinds_);
+    if (chance(30)) request.except = {one_of(kinds_), "no such kind"};
     const auto result = s_.store().prune(request);
     const auto wanted = model_.prune(request);
     QUERN_EXPECT_EQ(result.pruned, wanted.pruned);
@@ -256,6 +311,10 @@ class Comparison {
   std::vector<JobId> ids_;
   std::vector<RunRef> runs_;
   std::vector<NodeId> nodes_;
+  std::vector<JobId> late_ids_;
+  const TimePoint begin_ = s_.clock.now();
+  const std::vector<std::string> tenants_{"acme", "umbrella", "nobody"};
+  const std::vector<std::string> tags_{"red", "acme", "blue"};
   const std::vector<std::string> kinds_{"work", "other", "third"};
   const std::vector<std::string> queues_{"default", "mail", "slow"};
 };

@@ -162,6 +162,29 @@ void add_list_cases(Cases& cases) {
                                                                        {"b", "work", JobState::ready, 1},
                                                                        {"b", "work", JobState::running, 1}}));
            });
+
+  add_case(cases, "I26 a recount finds every count right, wherever jobs stand, and changes nothing",
+           [](Scene& s) {
+             QUERN_EXPECT(s.store().recount().empty());
+             const JobId parent = s.add(s.job("other"));
+             s.add(s.child_of({parent}));
+             auto delayed = s.job();
+             delayed.run_at = When::after(1h);
+             s.add(delayed);
+             for (int i = 0; i < 12; ++i) s.add();
+             const auto claims = s.claim(6);
+             s.complete(claims[1]);
+             s.complete(claims[3]);
+             s.discard(claims[4]);
+             s.fail(claims[5]);
+             s.cancel(s.add());
+             const auto before = s.store().count();
+             QUERN_EXPECT(s.store().recount().empty());
+             QUERN_EXPECT_EQ(s.store().count(), before);
+             QUERN_EXPECT_EQ(s.store().prune({}).pruned, std::size_t{2});
+             s.crash_node();
+             expect_counts_equal_a_recount(s.store());
+           });
 }
 
 void add_record_cases(Cases& cases) {

@@ -146,6 +146,88 @@ void add_upkeep_cases(Cases& cases) {
              QUERN_EXPECT_EQ(s.state(claims[4].ref.id), JobState::running);
            });
 
+  add_case(cases, "pruning can be asked for one kind, or for all kinds but some", [](Scene& s) {
+    for (const JobState end : {JobState::completed, JobState::dead, JobState::cancelled}) {
+      const auto end_one = [&](const char* kind, const char* queue) {
+        auto job = s.job(kind);
+        job.queue = queue;
+        s.add(job);
+        if (end == JobState::cancelled) {
+          s.cancel(job.id);
+        } else {
+          s.run_to(job.id, end);
+        }
+        return job.id;
+      };
+      const JobId work = end_one("work", "a");
+      const JobId other = end_one("other", "a");
+      const JobId also_other = end_one("other", "b");
+      const JobId third = end_one("third", "b");
+      s.clock.advance(1h);
+      const JobId fresh = end_one("other", "a");
+      const auto prune = [&](std::string kind, std::vector<std::string> except, std::size_t limit = 10) {
+        return s.store()
+            .prune({.state = end,
+                    .older_than = 30min,
+                    .limit = limit,
+                    .kind = std::move(kind),
+                    .except = std::move(except)})
+            .pruned;
+      };
+      QUERN_EXPECT_EQ(prune("no such kind", {}), std::size_t{0});
+      QUERN_EXPECT_EQ(prune("", {"work", "other", "third"}), std::size_t{0});
+      QUERN_EXPECT_EQ(prune("", {"other", "third"}), std::size_t{1});
+      QUERN_EXPECT(!s.find(work) && s.find(other) && s.find(third));
+      QUERN_EXPECT_EQ(prune("other", {"other"}, 1), std::size_t{1});  // `except` is for all kinds
+      QUERN_EXPECT(!s.find(other) && s.find(also_other));
+      QUERN_EXPECT_EQ(prune("other", {}, 1), std::size_t{1});
+      QUERN_EXPECT_EQ(prune("other", {}), std::size_t{0});
+      QUERN_EXPECT(!s.find(also_other) && s.find(third) && s.find(fresh));
+      QUERN_EXPECT_EQ(prune("", {"no such kind"}), std::size_t{1});
+      QUERN_EXPECT(!s.find(third) && s.find(fresh));
+      expect_counts_equal_a_recount(s.store());
+    }
+  });
+
+  add_case(cases, "I25 a parent that a blocked job waits for is pruned with its kind once nobody waits",
+           [](Scene& s) {
+             const JobId parent = s.add(s.job("other"));
+             const JobId child = s.add(s.child_of({parent}, ParentPolicy::stay_blocked));
+             s.run_to(parent, JobState::dead);
+             const PruneRequest request{.state = JobState::dead, .kind = "other"};
+             QUERN_EXPECT_EQ(s.store().prune(request).pruned, std::size_t{0});
+             QUERN_EXPECT_EQ(s.state(parent), JobState::dead);
+             s.cancel(child);
+             QUERN_EXPECT_EQ(s.store().prune(request).pruned, std::size_t{1});
+             QUERN_EXPECT(!s.find(parent) && s.find(child));
+           });
+
+  add_case(cases, "I25 many ended jobs that others wait for do not keep younger ones from being pruned",
+           [](Scene& s) {
+             constexpr std::size_t many = 1'100;
+             std::vector<NewJob> jobs;
+             for (std::size_t i = 0; i < many; ++i) {
+               jobs.push_back({.id = s.store().reserve_ids(300), .kind = "other"});
+               jobs.push_back(s.child_of({jobs.back().id}, ParentPolicy::stay_blocked));
+             }
+             s.store().insert(jobs);
+             std::vector<Finish> finishes;
+             for (const Claim& claim : s.claim(many))
+               finishes.push_back({.ref = claim.ref, .outcome = Outcome::discarded});
+             s.store().finish(finishes);
+             QUERN_EXPECT_EQ(s.counted(JobState::dead), std::uint64_t{many});
+             const JobId free = s.add(s.job("other"));
+             s.run_to(free, JobState::dead);
+             for (int calls = 0; s.find(free); ++calls) {
+               QUERN_EXPECT(calls < 3);
+               s.store().prune({.state = JobState::dead, .limit = 1});
+             }
+             const auto result = s.store().prune({.state = JobState::dead, .limit = 10});
+             QUERN_EXPECT_EQ(result.pruned, std::size_t{0});
+             QUERN_EXPECT_EQ(result.more, false);
+             QUERN_EXPECT_EQ(s.counted(JobState::dead), std::uint64_t{many});
+           });
+
   add_case(cases, "only ended jobs can be pruned", [](Scene& s) {
     s.add();
     QUERN_EXPECT_THROWS(InvalidArgument, s.store().prune({.state = JobState::ready}));

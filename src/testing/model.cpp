@@ -292,7 +292,10 @@ PruneResult Model::prune(const PruneRequest& request) {
   for (const auto& [id, job] : jobs_) {
     const bool awaited = std::ranges::any_of(
         jobs_, [&, parent = id](const auto& other) { return other.second.open_parents.contains(parent); });
-    if (job.state == request.state && *job.finished_at <= clock_.now() - request.older_than && !awaited) {
+    const bool wanted = request.kind.empty() ? std::ranges::count(request.except, job.given.kind) == 0
+                                             : request.kind == job.given.kind;
+    if (wanted && job.state == request.state && *job.finished_at <= clock_.now() - request.older_than &&
+        !awaited) {
       old.push_back(id);
     }
   }

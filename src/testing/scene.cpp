@@ -95,6 +95,7 @@ void expect_counts_equal_a_recount(StoragePort& store) {
     expected.back().count = number;
   }
   QUERN_EXPECT_EQ(store.count(), expected);
+  QUERN_EXPECT(store.recount().empty());
 }
 
 void in_parallel(int threads, const std::function<void(int)>& work) {

@@ -143,6 +143,7 @@ void add_change_cases(Cases& cases);
 void add_node_cases(Cases& cases);
 void add_upkeep_cases(Cases& cases);
 void add_read_cases(Cases& cases);
+void add_filter_cases(Cases& cases);
 void add_event_cases(Cases& cases);
 void add_concurrency_cases(Cases& cases);
 void add_durability_cases(Cases& cases);

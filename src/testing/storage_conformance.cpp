@@ -19,6 +19,7 @@ const std::vector<ConformanceCase>& storage_conformance_cases() {
     detail::add_node_cases(cases);
     detail::add_upkeep_cases(cases);
     detail::add_read_cases(cases);
+    detail::add_filter_cases(cases);
     detail::add_event_cases(cases);
     detail::add_concurrency_cases(cases);
     detail::add_durability_cases(cases);

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "processor_shared.hpp"
+#include "quern/work/detail/prune_plan.hpp"
 #include "quern/work/detail/run_end.hpp"
 
 namespace quern::inline v1::detail {
@@ -342,12 +343,9 @@ void ProcessorCore::maintain(SteadyTime steady) {
     more_upkeep_ = result.more;
   }
   if (steady < prune_at_) return;
-  const Retention& keep = queue_.config().retention;
-  const std::array<PruneRequest, 3> turns{{{JobState::completed, keep.completed, batch},
-                                           {JobState::cancelled, keep.cancelled, batch},
-                                           {JobState::dead, keep.dead, batch}}};
-  const PruneResult result = storage_.prune(turns.at(static_cast<std::size_t>(prune_turn_)));
-  if (!result.more) prune_turn_ = (prune_turn_ + 1) % 3;
+  const std::vector<PruneRequest> plan = prune_plan(queue_.config().retention, batch);
+  const PruneResult result = storage_.prune(plan.at(prune_turn_));
+  if (!result.more) prune_turn_ = (prune_turn_ + 1) % plan.size();
   if (!result.more && prune_turn_ == 0)
     prune_at_ = steady + queue_.config().cleanup_interval;
   else

@@ -188,6 +188,52 @@ TEST_CASE("a name in another style is led to the right one", "[config]") {
   CHECK(json_faults(odd).at(0).size() < 200);
 }
 
+TEST_CASE("kinds have a retention of their own, which leaves the rest as it is", "[config]") {
+  const auto config = JobQueueConfig::from_json(
+      R"({"retention": {"completed": "7d", "kinds": {"digest.send": {"completed": "1h", "dead": 1000}, "x": {}}}})");
+  CHECK(config.retention.completed == 24h * 7);
+  REQUIRE(config.retention.kinds.size() == 2);
+  const KindRetention& send = config.retention.kinds.at("digest.send");
+  CHECK(send.completed == Duration(1h));
+  CHECK(send.dead == Duration(1s));
+  CHECK_FALSE(send.cancelled.has_value());
+  CHECK_FALSE(config.retention.kinds.at("x").completed.has_value());
+
+  SECTION("the variable is the same object, and replaces it") {
+    const auto changed = from_variables({{"QUERN_RETENTION_KINDS", R"({"y": {"cancelled": "2h"}})"}}, config);
+    REQUIRE(changed.retention.kinds.size() == 1);
+    CHECK(changed.retention.kinds.at("y").cancelled == Duration(2h));
+    CHECK(changed.retention.completed == 24h * 7);
+  }
+}
+
+TEST_CASE("all faults of the retention of kinds are reported together", "[config]") {
+  CHECK(
+      json_faults(
+          R"({"retention": {"dead": -1, "kinds": {"a.b": {"dead": true, "completed": "-1s", "alive": 1},
+                        "c": 5, "": {"dead": "40000d"}}}})") ==
+      std::vector<std::string>{
+          R"(retention.kinds["a.b"].dead: must be a duration as "250ms", "2s" or "1h30m", or a whole number of milliseconds)",
+          R"(retention.kinds["a.b"]["alive"]: is not known, there are completed, cancelled and dead)",
+          R"(retention.kinds["c"]: must be an object)", "retention.dead: is -1ms, allowed are 0s to 36500d",
+          R"(retention.kinds[""]: must not be empty)",
+          R"(retention.kinds[""].dead: is 40000d, allowed are 0s to 36500d)",
+          R"(retention.kinds["a.b"].completed: is -1s, allowed are 0s to 36500d)"});
+  CHECK(json_faults(R"({"retention": {"kinds": []}})") ==
+        std::vector<std::string>{"retention.kinds: must be an object, with the kinds as its names"});
+  CHECK(json_faults(R"({"retention": {"kind": {}}})").at(0).starts_with("retention.kind: is not known"));
+  CHECK(variable_faults({{"QUERN_RETENTION_KINDS", R"({"a": {"dead": "soon"}, "b": 1})"}}).size() == 2);
+  CHECK(any_starts_with(variable_faults({{"QUERN_RETENTION_KINDS", "{"}}), "QUERN_RETENTION_KINDS: "));
+  JobQueueConfig config;
+  config.retention.kinds[std::string(200, 'k')].dead = -1s;
+  const auto found = faults([&] {
+    config.validate();
+    return 0;
+  });
+  REQUIRE(found.size() == 2);
+  CHECK(found[0].size() < 200);
+}
+
 TEST_CASE("the first wait must not be longer than the longest", "[config]") {
   CHECK(json_faults(R"({"retryDelay": "10m"})") ==
         std::vector<std::string>{"retryDelay: is 10m, which is more than maxRetryDelay (5m)"});

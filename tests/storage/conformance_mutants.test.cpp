@@ -102,7 +102,8 @@ TEST_CASE("the conformance suite catches storages that claim and finish badly", 
 
 TEST_CASE("the conformance suite catches storages that keep house badly", "[storage][mutants]") {
   QUERN_EXPECT_CAUGHT(NeverQuarantines, RescuesFromLiveNodes, UnboundedRescue, PrunesByStateAlone,
-                      PromotesWithoutBound, ForgetsWhatIsDueNext, RetriesInPlace);
+                      PrunesAllKinds, PrunesWithoutException, PromotesWithoutBound, ForgetsWhatIsDueNext,
+                      RetriesInPlace);
 }
 
 TEST_CASE("the conformance suite catches storages that change waiting jobs badly", "[storage][mutants]") {
@@ -111,8 +112,9 @@ TEST_CASE("the conformance suite catches storages that change waiting jobs badly
 }
 
 TEST_CASE("the conformance suite catches storages that read and tell badly", "[storage][mutants]") {
-  QUERN_EXPECT_CAUGHT(CountsWithoutRunning, ListsWithoutFilter, ListsTheLastOfAPageAgain, ForgetsErrors,
-                      SortsSteps, RecordsWithoutCase, TellsTwice, TellsNothing, NoticesItself);
+  QUERN_EXPECT_CAUGHT(CountsWithoutRunning, RecountsWithoutRunning, ListsWithoutFilter, ListsOfAllTimes,
+                      ListsTheEndOfATime, ListsTheLastOfAPageAgain, ForgetsErrors, SortsSteps,
+                      RecordsWithoutCase, TellsTwice, TellsNothing, NoticesItself);
 }
 
 TEST_CASE("the conformance suite catches leases on a wrong clock", "[storage][mutants]") {

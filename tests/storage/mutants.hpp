@@ -294,6 +294,22 @@ struct PrunesByStateAlone final : ForwardingStorage {
     return inner_.prune(changed);
   }
 };
+struct PrunesAllKinds final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  PruneResult prune(const PruneRequest& request) override {
+    auto changed = request;
+    changed.kind.clear();
+    return inner_.prune(changed);
+  }
+};
+struct PrunesWithoutException final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  PruneResult prune(const PruneRequest& request) override {
+    auto changed = request;
+    changed.except.clear();
+    return inner_.prune(changed);
+  }
+};
 struct PromotesWithoutBound final : ForwardingStorage {
   using ForwardingStorage::ForwardingStorage;
   PromoteResult promote(std::size_t /*limit*/) override { return inner_.promote(1'000'000); }
@@ -304,6 +320,17 @@ struct ForgetsWhatIsDueNext final : ForwardingStorage {
     auto result = inner_.promote(limit);
     result.next = TimePoint::max();
     return result;
+  }
+};
+struct RecountsWithoutRunning final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<CountFault> recount() override {
+    auto faults = inner_.recount();
+    for (const JobCount& count : inner_.count()) {
+      if (count.state == JobState::running)
+        faults.push_back({count.queue, count.kind, count.state, count.count, 0});
+    }
+    return faults;
   }
 };
 struct CountsWithoutRunning final : ForwardingStorage {
@@ -319,6 +346,22 @@ struct ListsWithoutFilter final : ForwardingStorage {
   JobPage list(const JobFilter& filter) override {
     auto changed = filter;
     changed.tag.clear();
+    return inner_.list(changed);
+  }
+};
+struct ListsOfAllTimes final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  JobPage list(const JobFilter& filter) override {
+    auto changed = filter;
+    changed.created_from.reset();
+    return inner_.list(changed);
+  }
+};
+struct ListsTheEndOfATime final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  JobPage list(const JobFilter& filter) override {
+    auto changed = filter;
+    if (changed.created_before) *changed.created_before += 1us;
     return inner_.list(changed);
   }
 };

@@ -29,6 +29,9 @@ class SqliteConsistency {
     check_dependencies();
     check_expiry();
     check_belongings();
+    check_zones();
+    check_ended();
+    check_labels();
     return faults_;
   }
 
@@ -41,7 +44,9 @@ class SqliteConsistency {
     std::string deadline;
     bool changed = false;
     std::uint64_t changed_epoch = 0;
-    std::vector<int> places;  // states, as numbers
+    std::int64_t created_at = 0;
+    std::set<std::string> labels;  // the type's number, then the name
+    std::vector<int> places;       // states, as numbers
   };
 
   static std::uint64_t number(const std::string& text) { return text.empty() ? 0 : std::stoull(text); }
@@ -79,11 +84,27 @@ class SqliteConsistency {
     }
   };
 
+  /// The tenant and the tags among a job's rare fields.
+  static std::set<std::string> labels_in(const std::string& more) {
+    std::set<std::string> labels;
+    for (Packed packed{more}; packed.at < more.size();) {
+      const std::uint64_t field = packed.number();
+      const std::uint64_t length = packed.number();
+      if (length > more.size() - packed.at) break;
+      const std::string bytes = more.substr(packed.at, length);
+      packed.at += length;
+      if (field == 2) labels.insert("1" + bytes);
+      if (field == 3) labels.insert("2" + bytes);
+    }
+    return labels;
+  }
+
   void read_jobs() {
     for (const auto& row :
          db_.rows("SELECT j.id, j.lane, coalesce(c.priority, j.priority), CASE WHEN c.id IS NULL THEN "
                   "j.run_at ELSE c.run_at END, "
-                  "CASE WHEN c.id IS NULL THEN j.deadline ELSE c.deadline END, c.id IS NOT NULL, c.epoch "
+                  "CASE WHEN c.id IS NULL THEN j.deadline ELSE c.deadline END, c.id IS NOT NULL, c.epoch, "
+                  "j.created_at, j.more "
                   "FROM quern_jobs j LEFT JOIN quern_changed c ON c.id = j.id")) {
       jobs_[number(row[0])] = {.lane = std::stoll(row[1]),
                                .priority = row[2],
@@ -91,6 +112,8 @@ class SqliteConsistency {
                                .deadline = row[4],
                                .changed = row[5] == "1",
                                .changed_epoch = number(row[6]),
+                               .created_at = std::stoll(row[7]),
+                               .labels = labels_in(row[8]),
                                .places = {}};
     }
   }
@@ -186,7 +209,7 @@ class SqliteConsistency {
       for (const int state : found.places) ++recount[{state, found.lane}];
     }
     std::map<std::pair<int, std::int64_t>, std::int64_t> kept;
-    for (const auto& row : db_.rows("SELECT state, lane, n FROM quern_counts"))
+    for (const auto& row : db_.rows("SELECT state, lane, n FROM quern_totals"))
       kept[{std::stoi(row[0]), std::stoll(row[1])}] = std::stoll(row[2]);
     if (kept != recount) faults_.push_back("the counts differ from a recount");
   }
@@ -225,6 +248,70 @@ class SqliteConsistency {
     for (const auto& row : db_.rows("SELECT id FROM quern_cancels")) {
       if (!running_.contains(number(row[0]))) fault("asked to stop and does not run", number(row[0]));
     }
+  }
+
+  void check_zones() {
+    struct Times {
+      std::int64_t earliest = 0;
+      std::int64_t latest = 0;
+    };
+    std::map<std::pair<int, Id>, Times> zones;
+    for (const auto& row : db_.rows("SELECT size, zone, earliest, latest FROM quern_zones"))
+      zones[{std::stoi(row[0]), number(row[1])}] = {std::stoll(row[2]), std::stoll(row[3])};
+    std::set<std::pair<std::int64_t, Id>> lane_zones;
+    for (const auto& row : db_.rows("SELECT lane, zone FROM quern_lane_zones"))
+      lane_zones.emplace(std::stoll(row[0]), number(row[1]));
+    std::set<std::pair<int, Id>> wanted;
+    std::set<std::pair<std::int64_t, Id>> wanted_lanes;
+    for (const auto& [id, found] : jobs_) {
+      for (const int size : {8, 16}) {
+        wanted.emplace(size, id >> static_cast<unsigned>(size));
+        const auto zone = zones.find({size, id >> static_cast<unsigned>(size)});
+        const std::int64_t span = found.created_at >> 26;
+        if (zone == zones.end() || span < zone->second.earliest || span > zone->second.latest)
+          fault("its zone of size " + std::to_string(size) + " does not say when it was created", id);
+      }
+      wanted_lanes.emplace(found.lane, id >> 8U);
+      if (!lane_zones.contains({found.lane, id >> 8U})) fault("its lane does not know its zone", id);
+    }
+    if (zones.size() != wanted.size()) faults_.push_back("there are zones without a job");
+    if (lane_zones.size() != wanted_lanes.size())
+      faults_.push_back("there are zones without a job of the lane");
+  }
+
+  void check_ended() {
+    std::set<std::vector<std::int64_t>> kept;
+    for (const auto& row : db_.rows("SELECT state, lane, span, zone FROM quern_ended"))
+      kept.insert({std::stoll(row[0]), std::stoll(row[1]), std::stoll(row[2]), std::stoll(row[3])});
+    const auto check = [&](Id id, int state, const std::string& finished_at) {
+      const auto found = jobs_.find(id);
+      if (found == jobs_.end()) return;
+      if (!kept.contains({state, found->second.lane, std::stoll(finished_at) >> 26,
+                          static_cast<std::int64_t>(id >> 8U)}))
+        fault("pruning would not find it", id);
+    };
+    for (const auto& row : db_.rows("SELECT first_id, last_id, finished_at FROM quern_completed")) {
+      for (Id id = number(row[0]); id <= number(row[1]); ++id) check(id, 5, row[2]);
+    }
+    for (const auto& row : db_.rows("SELECT id, state, finished_at FROM quern_failed"))
+      check(number(row[0]), std::stoi(row[1]), row[2]);
+  }
+
+  void check_labels() {
+    std::map<Id, std::set<std::string>> kept;
+    for (const auto& row :
+         db_.rows("SELECT n.id, l.type || l.name FROM quern_labelled n JOIN quern_labels l ON "
+                  "l.id = n.label"))
+      kept[number(row[0])].insert(row[1]);
+    for (const auto& [id, found] : jobs_) {
+      const auto labels = kept.find(id);
+      if ((labels == kept.end() ? std::set<std::string>{} : labels->second) != found.labels)
+        fault("is not listed by its tenant and tags", id);
+      if (labels != kept.end()) kept.erase(labels);
+    }
+    if (!kept.empty()) fault("is listed by tenant or tag and is not there", kept.begin()->first);
+    if (!db_.rows("SELECT id FROM quern_labels EXCEPT SELECT label FROM quern_labelled").empty())
+      faults_.push_back("there are tenants or tags without a job");
   }
 
   RawDb db_;

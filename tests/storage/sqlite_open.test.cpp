@@ -59,7 +59,7 @@ TEST_CASE("a new file is durable by default and says whose it is", "[storage][sq
   const RawDb db(path);
   CHECK(db.value("PRAGMA journal_mode") == "wal");
   CHECK(db.value("PRAGMA application_id") == "1903522414");  // "qurn"
-  CHECK(db.value("SELECT value FROM quern_meta WHERE name = 'schema'") == "1");
+  CHECK(db.value("SELECT value FROM quern_meta WHERE name = 'schema'") == "2");
   CHECK(fs::file_size(path) % 4096 == 0);
 }
 
@@ -94,7 +94,7 @@ TEST_CASE("I33 a file of a newer quern is refused, naming both versions, and lef
   const auto text = refusal(path);
   CHECK(contains(text, path));
   CHECK(contains(text, "schema version 9"));
-  CHECK(contains(text, "up to 1"));
+  CHECK(contains(text, "up to 2"));
   CHECK(quern_test::read_text(path) == before);
 }
 

@@ -43,7 +43,7 @@ std::vector<Named> statements_of(const std::string& source) {
 
 std::vector<Named> all_statements() {
   std::vector<Named> all;
-  for (const char* const file : {"sql.hpp", "sql_read.hpp"}) {
+  for (const char* const file : {"sql.hpp", "sql_read.hpp", "sql_zones.hpp"}) {
     const auto some =
         statements_of(quern_test::read_text(std::string(QUERN_SOURCE_DIR "/src/storage/sqlite/") + file));
     all.insert(all.end(), some.begin(), some.end());
@@ -53,7 +53,7 @@ std::vector<Named> all_statements() {
 
 /// Tables with a row per lane, queue, node or claimed batch: read as a whole where all of it is wanted.
 const std::set<std::string> small_tables{"quern_lanes",  "quern_queues", "quern_nodes",
-                                         "quern_claims", "quern_counts", "quern_cancels"};
+                                         "quern_claims", "quern_totals", "quern_cancels"};
 
 /// Statements that take one step into a big table, in the order of its key, and no more.
 bool takes_one_step(const std::string& name) {
@@ -67,8 +67,10 @@ std::string fault_of(const Named& statement, const std::string& detail) {
   if (!detail.starts_with("SCAN ")) return {};
   if (detail == "SCAN CONSTANT ROW") return {};
   std::string table = detail.substr(5, detail.find(' ', 5) - 5);
-  if (table.size() == 1) table = statement.name == "all_counts" ? "quern_counts" : table;  // an alias
+  if (table.size() == 1) table = statement.name == "all_counts" ? "quern_totals" : table;  // an alias
   if (small_tables.contains(table)) return {};
+  // These look at all jobs, as they were asked to.
+  if (statement.name.starts_with("recount_") || statement.name.starts_with("fill_")) return {};
   if (takes_one_step(statement.name) && statement.sql.ends_with("LIMIT 1")) return {};
   return "scans";
 }
@@ -111,11 +113,14 @@ TEST_CASE("the plans stay the same with the statistics of a large and lopsided d
   db.run("ANALYZE");
   for (const char* const row :
        {"'quern_failed','quern_failed_state','1000000 1000000'",
-        "'quern_failed','quern_failed_finished','1000000 1000000 10'",
-        "'quern_completed','quern_completed_finished','5000000 2'", "'quern_ready','quern_ready','9 9 3 2 1'",
-        "'quern_sched','quern_sched','1000000 2 1'", "'quern_sched','quern_sched_id','1000000 1'",
-        "'quern_deps','quern_deps','10 10 1'", "'quern_deps','quern_deps_child','10 1'",
-        "'quern_jobs',NULL,'6000000'"})
+        "'quern_zones','quern_zones','39000 19500 1'",
+        "'quern_lane_zones','quern_lane_zones','90000 40000 1'",
+        "'quern_ended','quern_ended','90000 40000 20000 5 1'",
+        "'quern_labelled','quern_labelled','9000000 9 1'",
+        "'quern_labels','sqlite_autoindex_quern_labels_1','1000000 500000 1'",
+        "'quern_ready','quern_ready','9 9 3 2 1'", "'quern_sched','quern_sched','1000000 2 1'",
+        "'quern_sched','quern_sched_id','1000000 1'", "'quern_deps','quern_deps','10 10 1'",
+        "'quern_deps','quern_deps_child','10 1'", "'quern_jobs',NULL,'6000000'"})
     db.run(std::string("INSERT INTO sqlite_stat1 VALUES(") + row + ")");
   db.run("ANALYZE sqlite_schema");  // reads them in
   for (const auto& [name, sql] : all_statements()) {

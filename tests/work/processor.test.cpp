@@ -394,6 +394,25 @@ TEST_CASE("ended jobs are pruned after their retention", "[upkeep]") {
   CHECK_FALSE(engine.queue.find(id).has_value());
 }
 
+TEST_CASE("a kind with a retention of its own is pruned by that, the others by theirs", "[upkeep]") {
+  quern::JobQueueConfig config;
+  config.retention.completed = 5h;
+  config.retention.kinds["brief"].completed = 1h;
+  config.retention.kinds["long"].completed = 50h;
+  Engine engine(config);
+  for (const char* const kind : {"brief", "usual", "long"}) engine.handlers.on(kind, [](JobContext&) {});
+  const auto processor = engine.processor();
+  const auto brief = engine.queue.enqueue("brief", Payload()).id;
+  const auto usual = engine.queue.enqueue("usual", Payload()).id;
+  const auto lasting = engine.queue.enqueue("long", Payload()).id;
+  engine.pass(*processor, 70min);
+  CHECK_FALSE(engine.queue.find(brief).has_value());
+  CHECK(engine.queue.find(usual).has_value());
+  engine.pass(*processor, 4h);
+  CHECK_FALSE(engine.queue.find(usual).has_value());
+  CHECK(engine.queue.find(lasting).has_value());
+}
+
 TEST_CASE("options that make no sense are refused with their name", "[processor]") {
   Engine engine;
   auto options = engine.options();

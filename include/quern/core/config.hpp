@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,11 +13,19 @@
 
 namespace quern::inline v1 {
 
-/// How long ended jobs are kept, counted from their end.
+/// How long ended jobs of one kind are kept. What is not set is as for all kinds.
+struct KindRetention {
+  std::optional<Duration> completed{};
+  std::optional<Duration> cancelled{};
+  std::optional<Duration> dead{};
+};
+
+/// How long ended jobs are kept, counted from their end. 0 to 36500 days each.
 struct Retention {
   Duration completed = std::chrono::hours(24 * 7);
   Duration cancelled = std::chrono::hours(24 * 7);
   Duration dead = std::chrono::hours(24 * 90);
+  std::map<std::string, KindRetention> kinds{};  ///< Kinds that are kept for another time.
 };
 
 /// What a queue and its processors do where a job or a handler says nothing of its own.
@@ -33,7 +42,7 @@ struct JobQueueConfig {
   Duration persistence_interval =
       std::chrono::seconds(10);  ///< persistenceInterval: for storages that write behind.
   bool enable_metrics = true;    ///< enableMetrics: for the monitor.
-  Retention retention{};         ///< retention.completed, .cancelled, .dead
+  Retention retention{};         ///< retention.completed, .cancelled, .dead, .kinds
   JobLimits limits{};            ///< limits.payloadBytes, limits.jsonDepth
 
   /// The default policy that these values describe.
@@ -47,7 +56,8 @@ struct JobQueueConfig {
   [[nodiscard]] static JobQueueConfig from_json(std::string_view text);
 
   /// Reads variables such as QUERN_MAX_CONCURRENT_JOBS=20 and QUERN_RETRY_DELAY=5s over `base`. `get` looks
-  /// one up; by default in the process's environment. Throws ConfigError with every fault.
+  /// one up; by default in the process's environment. QUERN_RETENTION_KINDS is a JSON object. Throws
+  /// ConfigError with every fault.
   using Lookup = std::function<std::optional<std::string>(const std::string& name)>;
   [[nodiscard]] static JobQueueConfig from_environment(JobQueueConfig base);
   [[nodiscard]] static JobQueueConfig from_environment(JobQueueConfig base, const Lookup& get);

@@ -34,6 +34,7 @@ class StoragePort {
   virtual std::vector<std::optional<Job>> find(std::span<const JobId> ids) = 0;
   virtual JobPage list(const JobFilter& filter) = 0;
   virtual std::vector<JobCount> count() = 0;
+  virtual std::vector<CountFault> recount() = 0;
   virtual PruneResult prune(const PruneRequest& request) = 0;
 
   virtual std::vector<RunCheck> progress(std::span<const ProgressUpdate> updates) = 0;
@@ -99,6 +100,7 @@ class StorageAdapter final : public StoragePort {
   std::vector<std::optional<Job>> find(std::span<const JobId> ids) override { return store_.find(ids); }
   JobPage list(const JobFilter& filter) override { return store_.list(filter); }
   std::vector<JobCount> count() override { return store_.count(); }
+  std::vector<CountFault> recount() override { return store_.recount(); }
   PruneResult prune(const PruneRequest& request) override { return store_.prune(request); }
 
   std::vector<RunCheck> progress(std::span<const ProgressUpdate> updates) override {
@@ -175,6 +177,7 @@ class AnyStorage {
   std::vector<std::optional<Job>> find(std::span<const JobId> ids) { return port_->find(ids); }
   JobPage list(const JobFilter& filter) { return port_->list(filter); }
   std::vector<JobCount> count() { return port_->count(); }
+  std::vector<CountFault> recount() { return port_->recount(); }
   PruneResult prune(const PruneRequest& request) { return port_->prune(request); }
   std::vector<RunCheck> progress(std::span<const ProgressUpdate> updates) { return port_->progress(updates); }
   RunCheck save_step(const RunRef& run, const Step& step) { return port_->save_step(run, step); }

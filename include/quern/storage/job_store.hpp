@@ -91,8 +91,12 @@ concept JobStore = requires(S& store, std::span<const NewJob> jobs, const ClaimR
   // All counts that are not 0, in the order of (queue, kind, state). Never counts rows.
   { store.count() } -> std::same_as<std::vector<JobCount>>;
 
-  // Deletes up to `limit` ended jobs with all that belongs to them, oldest id first; never one that a blocked
-  // job waits for.
+  // The counts that differ from what counting the jobs gives, on one state of the storage, in the order of
+  // (queue, kind, state). Empty: all are right. Changes nothing. Walks over all jobs.
+  { store.recount() } -> std::same_as<std::vector<CountFault>>;
+
+  // Deletes up to `limit` ended jobs of the kinds asked for, with all that belongs to them, oldest id first;
+  // never one that a blocked job waits for.
   { store.prune(prune) } -> std::same_as<PruneResult>;
 };
 

@@ -36,6 +36,7 @@ class MemoryStorage {
   std::vector<std::optional<Job>> find(std::span<const JobId> ids);
   JobPage list(const JobFilter& filter);
   std::vector<JobCount> count();
+  std::vector<CountFault> recount();
   PruneResult prune(const PruneRequest& request);
 
   std::vector<RunCheck> progress(std::span<const ProgressUpdate> updates);

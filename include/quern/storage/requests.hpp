@@ -182,6 +182,8 @@ struct JobFilter {
   std::string kind{};
   std::string tenant{};
   std::string tag{};
+  std::optional<TimePoint> created_from{};    ///< Created at this time or later.
+  std::optional<TimePoint> created_before{};  ///< Created earlier than this.
   bool oldest_first = false;
   JobId after{};            ///< The cursor: only jobs beyond this id, in the order asked for.
   std::size_t limit = 100;  ///< 1 to 10000.
@@ -198,6 +200,16 @@ struct JobCount {
   JobState state = JobState::ready;
   std::uint64_t count = 0;
   friend auto operator<=>(const JobCount&, const JobCount&) = default;
+};
+
+/// A count that is not what counting the jobs gives.
+struct CountFault {
+  std::string queue{};
+  std::string kind{};
+  JobState state = JobState::ready;
+  std::uint64_t kept = 0;   ///< What `count` says.
+  std::uint64_t found = 0;  ///< How many jobs there are.
+  friend auto operator<=>(const CountFault&, const CountFault&) = default;
 };
 
 struct QueueStatus {
@@ -248,6 +260,8 @@ struct PruneRequest {
   JobState state = JobState::completed;  ///< A terminal one.
   Duration older_than{0};                ///< Ended longer ago than this, on the storage's clock.
   std::size_t limit = 1000;
+  std::string kind{};                 ///< Only jobs of this kind. Empty: of all kinds.
+  std::vector<std::string> except{};  ///< Where `kind` is empty: but of these.
 };
 struct PruneResult {
   std::size_t pruned = 0;

@@ -128,6 +128,9 @@ class StorageProxy final : public StoragePort {
   std::vector<JobCount> count() override {
     return call("count", [&] { return inner_.count(); });
   }
+  std::vector<CountFault> recount() override {
+    return call("recount", [&] { return inner_.recount(); });
+  }
   PruneResult prune(const PruneRequest& request) override {
     return call("prune", [&] { return inner_.prune(request); });
   }

@@ -78,6 +78,7 @@ class Jobs {
   [[nodiscard]] std::vector<std::optional<Job>> find(std::span<const JobId> ids) const;
   [[nodiscard]] JobPage list(const JobFilter& filter) const;
   [[nodiscard]] std::vector<JobCount> count() const;
+  [[nodiscard]] std::vector<CountFault> recount() const;
   [[nodiscard]] std::vector<QueueStatus> queues() const;
 
  private:

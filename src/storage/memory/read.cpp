@@ -17,7 +17,9 @@ bool allows(const JobFilter& filter, const Shelf& shelf) {
 
 /// What the shelves don't know.
 bool allows(const JobFilter& filter, const Job& job) {
-  return (filter.tenant.empty() || filter.tenant == job.tenant) &&
+  return (!filter.created_from || job.created_at >= *filter.created_from) &&
+         (!filter.created_before || job.created_at < *filter.created_before) &&
+         (filter.tenant.empty() || filter.tenant == job.tenant) &&
          (filter.tag.empty() || std::ranges::find(job.tags, filter.tag) != job.tags.end());
 }
 
@@ -112,6 +114,24 @@ std::vector<JobCount> Jobs::count() const {
     counts.push_back({.queue = shelf.queue, .kind = shelf.kind, .state = shelf.state, .count = ids.size()});
   }
   return counts;
+}
+
+std::vector<CountFault> Jobs::recount() const {
+  std::map<Shelf, CountFault> all;
+  const auto entry = [&](const std::string& queue, const std::string& kind, JobState state) -> CountFault& {
+    CountFault& one = all[{queue, kind, state}];
+    one.queue = queue;
+    one.kind = kind;
+    one.state = state;
+    return one;
+  };
+  for (const JobCount& count : count()) entry(count.queue, count.kind, count.state).kept = count.count;
+  for (const auto& [id, row] : rows_) ++entry(row.job.queue, row.job.kind, row.job.state).found;
+  std::vector<CountFault> faults;
+  for (const auto& [shelf, one] : all) {
+    if (one.kept != one.found) faults.push_back(one);
+  }
+  return faults;
 }
 
 std::vector<QueueStatus> Jobs::queues() const {

@@ -75,17 +75,24 @@ PruneResult Jobs::prune(Call& call, const PruneRequest& request) {
     return When::after(request.older_than).resolve(finished_at) <= call.now;
   };
 
+  const auto is_wanted = [&](JobId id) {
+    if (request.kind.empty() && request.except.empty()) return true;
+    const std::string& kind = rows_.at(id).job.kind;
+    if (!request.kind.empty()) return kind == request.kind;
+    return std::ranges::find(request.except, kind) == request.except.end();
+  };
+
   // How many are old enough, as far as the limit; so the walk by id ends with the last of them.
   std::size_t old = 0;
   for (const auto& [finished_at, id] : indexes_.ended_at(request.state)) {
     if (old > request.limit || !is_old(finished_at)) break;
-    ++old;
+    if (is_wanted(id)) ++old;
   }
   PruneResult result{.pruned = std::min(old, request.limit), .more = old > request.limit};
   std::vector<JobId> doomed;
   for (const JobId id : indexes_.ended(request.state)) {
     if (doomed.size() == result.pruned) break;
-    if (is_old(*rows_.at(id).job.finished_at)) doomed.push_back(id);
+    if (is_wanted(id) && is_old(*rows_.at(id).job.finished_at)) doomed.push_back(id);
   }
   for (const JobId id : doomed) {
     const auto it = rows_.find(id);

@@ -50,6 +50,7 @@ EraseResult erase_one(Work& work, JobId id) {
   }
   const auto more = unpack_more(place->more);
   if (more && !more->unique.key.empty()) work.db.run(sql::free_key, more->unique.key, id);
+  work.zones.erased(id, place->lane, more ? &*more : nullptr);
   work.erase_rows({id.value, id.value});
   work.event(JobEventType::erased, id, place->lane, place->attempt, place->epoch);
   return EraseResult::erased;

@@ -112,7 +112,7 @@ class Claiming {
     write_claim();
     for (const Refused& job : expired_) refuse(job, DeadReason::expired, "not started by its deadline");
     for (const Refused& job : unreadable_) {
-      work_.db.run(sql::mend_job, job.id, job.row->lane->id, job.row->key.priority, job.row->key.run_at);
+      work_.mend(job.id, job.row->lane->id, Priority{job.row->key.priority}, job.row->key.run_at);
       refuse(job, DeadReason::undecodable, "its record in the database is missing or cannot be read");
     }
     work_.settle();

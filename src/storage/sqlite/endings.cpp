@@ -33,6 +33,7 @@ void Work::end(const Ending& ending) {
            ending.started_at, now, static_cast<int>(ending.reason), ending.message);
   }
   count(ending.lane, ending.state, 1);
+  zones.ended(ending.id, ending.lane, ending.state, now);
   if (ending.keyed) {
     Query row = db.query(sql::more_of_job);
     const auto more = row.bind(ending.id).step() ? unpack_more(row.bytes(0)) : std::nullopt;
@@ -150,6 +151,11 @@ void Work::resolve(JobId child, JobId parent, JobState how, ParentPolicy policy)
   if (!place || place->state != JobState::blocked) return;
   leave(*place);
   wait_until(*place, place->run_at);
+}
+
+void Work::mend(JobId id, LaneId lane, Priority priority, TimePoint at) {
+  db.run(sql::mend_job, id, lane, priority.level, at);
+  zones.added(id, lane, at);
 }
 
 void Work::save_changed(Place& place) {

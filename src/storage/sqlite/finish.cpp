@@ -75,7 +75,7 @@ class Ender {
     auto place = work_.look_up(finish_.ref.id);
     if (!place || place->lane != group_.lane) {
       // Its record was damaged while it ran.
-      work_.db.run(sql::mend_job, finish_.ref.id, group_.lane, Priority{}.level, started_at_);
+      work_.mend(finish_.ref.id, group_.lane, Priority{}, started_at_);
       return end(JobState::dead, DeadReason::undecodable,
                  "its record in the database is missing or cannot be read");
     }

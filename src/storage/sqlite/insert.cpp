@@ -36,6 +36,8 @@ class Insert {
     if (work_.db.run(sql::add_job, job.id, lane, job.priority.level, job.max_attempts, run_at, work_.now,
                      deadline, stored_more, Blob{job.payload.text()}) == 0)
       return {.status = InsertStatus::repeated};
+    work_.zones.added(job.id, lane, work_.now);
+    if (!job.tenant.empty() || !job.tags.empty()) work_.zones.label(job.id, job.tenant, job.tags);
 
     if (!job.unique.key.empty()) {
       const auto until = job.unique.period > Duration::zero()

@@ -2,307 +2,105 @@
 
 #include <algorithm>
 #include <memory>
-#include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "quern/core/error.hpp"
-#include "storage/sqlite/find.hpp"
+#include "storage/sqlite/list_ids.hpp"
 #include "storage/sqlite/reading.hpp"
 #include "storage/sqlite/sql.hpp"
 #include "storage/sqlite/sql_read.hpp"
+#include "storage/sqlite/sql_zones.hpp"
+#include "storage/sqlite/zones.hpp"
 
 namespace quern::inline v1::sqlite {
 namespace {
 
-/// The lanes that a filter allows; all of them when it names neither queue nor kind.
-class LaneFilter {
+/// The jobs that a filter gives, one after the other.
+class Search {
  public:
-  LaneFilter(Connection& db, const JobFilter& filter) : all_(filter.queue.empty() && filter.kind.empty()) {
-    if (all_) return;
-    Query lane = db.query(sql::all_lanes);
-    while (lane.step()) {
-      if ((filter.queue.empty() || lane.bytes(1) == filter.queue) &&
-          (filter.kind.empty() || lane.bytes(2) == filter.kind))
-        lanes_.insert(lane.number(0));
+  Search(const Listing& listing, const JobFilter& filter) : listing_(listing), filter_(filter) {
+    add_labels(LabelType::tenant, filter.tenant, sql::tenant_up, sql::tenant_down);
+    add_labels(LabelType::tag, filter.tag, sql::tag_up, sql::tag_down);
+    if (!filter.states.empty()) sources_.push_back(ids_in_states(listing, filter.states));
+    if (sources_.empty()) {
+      sources_.push_back(all_ids(listing));
+    } else if (!listing.lanes.all()) {
+      sources_.push_back(ids_near_lanes(listing));
     }
+    if (filter.created_from || filter.created_before) add_times();
   }
-  [[nodiscard]] bool all() const { return all_; }
-  [[nodiscard]] bool none() const { return !all_ && lanes_.empty(); }
-  [[nodiscard]] bool allows(LaneId lane) const { return all_ || lanes_.contains(lane); }
 
- private:
-  bool all_;
-  std::unordered_set<LaneId> lanes_;
-};
-
-/// What a list is made of.
-struct Listing {
-  Connection& db;
-  Finder& finder;
-  const LaneFilter& lanes;
-  bool up = false;
-  std::uint64_t from = 0;  // the first id that is wanted
-};
-
-bool is_wanted(const Listing& listing, JobId id) {
-  if (listing.lanes.all()) return true;
-  const auto lane = listing.db.value(sql::lane_of_job, id);
-  return lane && listing.lanes.allows(*lane);
-}
-
-/// Ids in the order of the list, each once.
-class Ids {
- public:
-  Ids() = default;
-  Ids(const Ids&) = delete;
-  Ids& operator=(const Ids&) = delete;
-  virtual ~Ids() = default;
-  /// Zero: no more.
-  virtual JobId next() = 0;
-};
-
-/// A statement that gives ids.
-class QueriedIds final : public Ids {
- public:
-  template <class... Values>
-  QueriedIds(const Listing& listing, const Statement& up, const Statement& down, const Values&... more)
-      : listing_(listing), rows_(listing.db.query(listing.up ? up : down)) {
-    rows_.bind(listing.from, more...);
-  }
-  JobId next() override {
-    while (rows_.step()) {
-      const JobId id = rows_.id(0);
-      if (is_wanted(listing_, id)) return id;
+  /// From `at` on; none: there is no more. Then `at` is behind it.
+  std::optional<Job> next(std::uint64_t& at) {
+    while (at != 0) {
+      const std::uint64_t id = agreed(at);
+      if (id == 0) break;
+      at = listing_.after(id);
+      if (!may_be_wanted(JobId{id})) continue;
+      auto job = listing_.finder.find(JobId{id});
+      if (job && is_wanted(*job)) return job;
     }
-    return {};
+    at = 0;
+    return std::nullopt;
   }
 
  private:
-  const Listing& listing_;
-  Query rows_;
-};
-
-/// Completed jobs, which are kept as ranges.
-class CompletedIds final : public Ids {
- public:
-  explicit CompletedIds(const Listing& listing)
-      : listing_(listing), rows_(listing.db.query(listing.up ? sql::completed_up : sql::completed_down)) {
-    rows_.bind(listing.from);
-  }
-  JobId next() override {
-    while (next_ != 0 || read_range()) {
-      const JobId id{next_};
-      if (next_ == last_) {
-        next_ = 0;
-      } else {
-        next_ = listing_.up ? next_ + 1 : next_ - 1;
-      }
-      if (is_wanted(listing_, id)) return id;
-    }
-    return {};
-  }
-
- private:
-  bool read_range() {
-    while (rows_.step()) {
-      const std::uint64_t first = rows_.id(0).value;
-      const std::uint64_t last = rows_.id(1).value;
-      if (listing_.up && last < listing_.from) continue;
-      next_ = listing_.up ? std::max(first, listing_.from) : std::min(last, listing_.from);
-      last_ = listing_.up ? last : first;
-      return true;
-    }
-    return false;
-  }
-
-  const Listing& listing_;
-  Query rows_;
-  std::uint64_t next_ = 0;  // in the range being read; 0: between two
-  std::uint64_t last_ = 0;  // of that range
-};
-
-/// Ids held in memory.
-class HeldIds final : public Ids {
- public:
-  HeldIds(std::vector<IdRange> ranges, const Listing& listing) : up_(listing.up) {
-    for (IdRange range : ranges) {
-      if (up_) {
-        range.first = std::max(range.first, listing.from);
-      } else {
-        range.last = std::min(range.last, listing.from);
-      }
-      if (range.first <= range.last) ranges_.push_back(range);
-    }
-    // The next one stands at the back.
-    std::sort(ranges_.begin(), ranges_.end(), [&](const IdRange& a, const IdRange& b) {
-      return up_ ? a.first > b.first : a.first < b.first;
-    });
-  }
-  JobId next() override {
-    if (ranges_.empty()) return {};
-    IdRange& range = ranges_.back();
-    const JobId id{up_ ? range.first : range.last};
-    if (range.first == range.last) {
-      ranges_.pop_back();
-    } else if (up_) {
-      ++range.first;
+  void add_labels(LabelType type, const std::string& name, const Statement& up, const Statement& down) {
+    if (name.empty()) return;
+    if (const auto label = listing_.db.value(sql::find_label, static_cast<int>(type), name)) {
+      sources_.push_back(std::make_unique<QueriedIds>(listing_, up, down, *label));
     } else {
-      --range.last;
+      sources_.push_back(std::make_unique<HeldIds>(listing_, std::vector<IdRange>{}));
     }
-    return id;
   }
 
- private:
-  bool up_;
-  std::vector<IdRange> ranges_;
-};
-
-/// Every job of the wanted lanes.
-class AllIds final : public Ids {
- public:
-  explicit AllIds(const Listing& listing)
-      : listing_(listing), rows_(listing.db.query(listing.up ? sql::jobs_up : sql::jobs_down)) {
-    rows_.bind(listing.from);
-  }
-  JobId next() override {
-    while (rows_.step()) {
-      if (listing_.lanes.allows(rows_.number(1))) return rows_.id(0);
-    }
-    return {};
-  }
-
- private:
-  const Listing& listing_;
-  Query rows_;
-};
-
-std::vector<IdRange> running_ids(const Listing& listing) {
-  std::vector<IdRange> ids;
-  for (const auto& [id, run] : listing.finder.running()) ids.push_back({id.value, id.value});
-  return ids;
-}
-
-/// Ready jobs have no index by id: it would cost each insert and each claim. Where they are few they are read
-/// as they stand and sorted. Where they are many, most jobs near the cursor are ready, so a walk over the
-/// jobs finds them; should it find too few, the rest is read and sorted after all.
-class ReadyIds final : public Ids {
- public:
-  explicit ReadyIds(const Listing& listing) : listing_(listing) {
-    Query row = listing.db.query(sql::lanes_in_state);
-    row.bind(static_cast<int>(JobState::ready));
-    std::int64_t ready = 0;
-    while (row.step()) {
-      if (!listing.lanes.allows(row.number(0))) continue;
-      lanes_.push_back(row.number(0));
-      ready += row.number(1);
-    }
-    constexpr std::int64_t few = 10'000;
-    if (ready > few) {
-      walk_ = std::make_unique<Query>(listing.db.query(listing.up ? sql::jobs_up : sql::jobs_down));
-      walk_->bind(listing.from);
+  void add_times() {
+    constexpr TimePoint::duration tick{1};
+    const TimePoint first = filter_.created_from.value_or(TimePoint::min());
+    const TimePoint before = filter_.created_before.value_or(TimePoint::max());
+    if (before > first) {
+      sources_.push_back(ids_near_times(listing_, first, before - tick));
     } else {
-      read_all(listing.from);
+      sources_.push_back(std::make_unique<HeldIds>(listing_, std::vector<IdRange>{}));
     }
   }
 
-  JobId next() override {
-    constexpr int most_rows = 20'000;
-    while (walk_) {
-      if (!walk_->step()) return {};
-      const JobId id = walk_->id(0);
-      const bool may_be_ready = walk_->small(2) != 0 && listing_.lanes.allows(walk_->number(1));
-      if (may_be_ready && !listing_.finder.running().contains(id)) return id;
-      if (++passed_ >= most_rows) {
-        walk_.reset();
-        read_all(listing_.up ? id.value + 1 : id.value - 1);
-      }
+  /// The next id that all sources name; 0: none.
+  std::uint64_t agreed(std::uint64_t at) {
+    std::size_t agreeing = 0;
+    for (std::size_t i = 0; agreeing < sources_.size(); i = (i + 1) % sources_.size()) {
+      const std::uint64_t next = sources_[i]->next(at);
+      if (next == 0) return 0;
+      agreeing = next == at ? agreeing + 1 : 1;
+      at = next;
     }
-    return held_->next();
+    return at;
   }
 
- private:
-  void read_all(std::uint64_t from) {
-    std::vector<IdRange> ranges;
-    for (const LaneId lane : lanes_) {
-      Query row = listing_.db.query(sql::ready_of_lane);
-      row.bind(lane);
-      while (row.step()) {
-        const IdRuns ids = unpack_ready(row.id(0).value, row.id(1).value, row.bytes(2));
-        ranges.insert(ranges.end(), ids.begin(), ids.end());
-      }
-    }
-    Listing rest = listing_;
-    rest.from = from;
-    held_ = std::make_unique<HeldIds>(std::move(ranges), rest);
+  /// Says no where that is cheap.
+  bool may_be_wanted(JobId id) {
+    if (listing_.lanes.all() && !filter_.created_from && !filter_.created_before) return true;
+    Query row = listing_.db.query(sql::glance);
+    return row.bind(id).step() && listing_.lanes.allows(row.number(0)) && is_in_time(row.time(1));
+  }
+  [[nodiscard]] bool is_in_time(TimePoint created_at) const {
+    return (!filter_.created_from || created_at >= *filter_.created_from) &&
+           (!filter_.created_before || created_at < *filter_.created_before);
+  }
+
+  [[nodiscard]] bool is_wanted(const Job& job) const {
+    return (filter_.queue.empty() || filter_.queue == job.queue) &&
+           (filter_.kind.empty() || filter_.kind == job.kind) &&
+           (filter_.tenant.empty() || filter_.tenant == job.tenant) &&
+           (filter_.tag.empty() ||
+            std::find(job.tags.begin(), job.tags.end(), filter_.tag) != job.tags.end());
   }
 
   const Listing& listing_;
-  std::vector<LaneId> lanes_;
-  std::unique_ptr<Query> walk_;
-  std::unique_ptr<HeldIds> held_;
-  int passed_ = 0;
+  const JobFilter& filter_;
+  std::vector<std::unique_ptr<Ids>> sources_;
 };
-
-std::unique_ptr<Ids> ids_in(const Listing& listing, JobState state) {
-  switch (state) {
-    case JobState::blocked:
-      return std::make_unique<QueriedIds>(listing, sql::blocked_up, sql::blocked_down);
-    case JobState::scheduled:
-      return std::make_unique<QueriedIds>(listing, sql::sched_up, sql::sched_down);
-    case JobState::ready:
-      return std::make_unique<ReadyIds>(listing);
-    case JobState::running:
-      return std::make_unique<HeldIds>(running_ids(listing), listing);
-    case JobState::completed:
-      return std::make_unique<CompletedIds>(listing);
-    case JobState::dead:
-    case JobState::cancelled:
-      return std::make_unique<QueriedIds>(listing, sql::failed_up, sql::failed_down, static_cast<int>(state));
-  }
-  return std::make_unique<AllIds>(listing);
-}
-
-/// Several streams as one. A job stands in one state, so no id comes twice.
-class MergedIds {
- public:
-  MergedIds(const Listing& listing, const std::vector<JobState>& states) : up_(listing.up) {
-    if (states.empty()) {
-      add(std::make_unique<AllIds>(listing));
-      return;
-    }
-    for (const JobState state : all_job_states) {
-      if (std::find(states.begin(), states.end(), state) != states.end()) add(ids_in(listing, state));
-    }
-  }
-  JobId next() {
-    auto first = heads_.end();
-    for (auto head = heads_.begin(); head != heads_.end(); ++head) {
-      if (!head->id) continue;
-      if (first == heads_.end() || (up_ ? head->id < first->id : head->id > first->id)) first = head;
-    }
-    if (first == heads_.end()) return {};
-    return std::exchange(first->id, first->ids->next());
-  }
-
- private:
-  struct Head {
-    std::unique_ptr<Ids> ids;
-    JobId id{};
-  };
-  void add(std::unique_ptr<Ids> ids) {
-    const JobId first = ids->next();
-    heads_.push_back({std::move(ids), first});
-  }
-  bool up_;
-  std::vector<Head> heads_;
-};
-
-bool allows(const JobFilter& filter, const Job& job) {
-  return (filter.queue.empty() || filter.queue == job.queue) &&
-         (filter.kind.empty() || filter.kind == job.kind) &&
-         (filter.tenant.empty() || filter.tenant == job.tenant) &&
-         (filter.tag.empty() || std::find(job.tags.begin(), job.tags.end(), filter.tag) != job.tags.end());
-}
 
 }  // namespace
 
@@ -313,19 +111,17 @@ JobPage list(Connection& db, const JobFilter& filter) {
   JobPage page;
   const LaneFilter lanes(db, filter);
   if (lanes.none()) return page;
-  Finder finder(db);
   if (filter.oldest_first && filter.after.value >= max_job_id) return page;
-  std::uint64_t from = max_job_id;
+  std::uint64_t at = max_job_id;
   if (filter.oldest_first) {
-    from = filter.after.value + 1;
+    at = filter.after.value + 1;
   } else if (filter.after) {
-    from = std::min(filter.after.value - 1, max_job_id);
+    at = std::min(filter.after.value - 1, max_job_id);
   }
-  const Listing listing{db, finder, lanes, filter.oldest_first, from};
-  MergedIds ids(listing, filter.states);
-  while (const JobId id = ids.next()) {
-    auto job = finder.find(id);
-    if (!job || !allows(filter, *job)) continue;
+  Finder finder(db);
+  const Listing listing{db, finder, lanes, filter.oldest_first};
+  Search search(listing, filter);
+  while (auto job = search.next(at)) {
     if (page.jobs.size() == filter.limit) {
       page.next = page.jobs.back().id;
       break;

@@ -5,6 +5,7 @@
 #include "storage/sqlite/schema.hpp"
 #include "storage/sqlite/sql.hpp"
 #include "storage/sqlite/transaction.hpp"
+#include "storage/sqlite/zones.hpp"
 
 namespace quern::inline v1::sqlite {
 namespace {
@@ -71,8 +72,10 @@ void migrate(Connection& db) {
   const int version = stored_version(db);  // another process may have been faster
   if (version > schema_version) refuse_newer(db, version);
   const bool is_new_file = !db.exists(has_tables) && db.value(get_application_id).value_or(0) == 0;
-  for (int next = version; next < schema_version; ++next)
+  for (int next = version; next < schema_version; ++next) {
     db.execute(migrations[static_cast<std::size_t>(next)]);
+    if (next == 1) fill_zones(db);
+  }
   if (version < schema_version) db.run(set_version, schema_version);
   if (is_new_file) db.execute(fmt::format("PRAGMA application_id={}", application_id).c_str());
   crash_point(SqliteOp::migrate, SqliteMoment::written);

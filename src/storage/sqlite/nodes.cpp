@@ -46,7 +46,7 @@ class Rescue {
     work_.remember_error(id, group.attempt, group.epoch, AttemptFault::crash, message);
     auto place = work_.look_up(id);
     if (!place || place->lane != group.lane) {
-      work_.db.run(sql::mend_job, id, group.lane, Priority{}.level, row.claimed_at());
+      work_.mend(id, group.lane, Priority{}, row.claimed_at());
       place = Place{.id = id, .lane = group.lane, .run_at = row.claimed_at()};
     }
     place->attempt = group.attempt;

@@ -21,6 +21,9 @@ std::vector<std::optional<Job>> find(Connection& db, std::span<const JobId> ids)
 // list.cpp
 JobPage list(Connection& db, const JobFilter& filter);
 
+// recount.cpp
+std::vector<CountFault> recount(Connection& db);
+
 // lookups.cpp
 std::vector<JobCount> count(Connection& db);
 std::vector<Step> steps(Connection& db, JobId id);

@@ -106,8 +106,38 @@ CREATE TABLE quern_records(
   id INTEGER PRIMARY KEY, collection TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, UNIQUE(collection, key));
 )sql";
 
-/// Entry n leads from version n to version n + 1. Only grows.
-inline constexpr std::array<const char*, 1> migrations{schema_1};
+/// Version 2: jobs are found by time, lane, tenant and tag, and ended ones by their lane.
+inline constexpr const char* schema_2 = R"sql(
+-- Instead of quern_counts, with the same columns. Under another name, so that a process of an older quern that
+-- has the file open still fails at its next write instead of leaving the tables below untrue.
+CREATE TABLE quern_totals(
+  state INTEGER NOT NULL, lane INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY(state, lane)) WITHOUT ROWID;
+INSERT INTO quern_totals SELECT state, lane, n FROM quern_counts;
+DROP TABLE quern_counts;
+
+-- A zone is 2^size neighbouring ids, with size 8 or 16; spans are times, see zones.hpp. Each zone that has jobs,
+-- and between which spans they were created; it may say more than is true.
+CREATE TABLE quern_zones(
+  size INTEGER NOT NULL, zone INTEGER NOT NULL, earliest INTEGER NOT NULL, latest INTEGER NOT NULL,
+  PRIMARY KEY(size, zone)) WITHOUT ROWID;
+-- In which zones of size 8 each lane has jobs.
+CREATE TABLE quern_lane_zones(
+  lane INTEGER NOT NULL, zone INTEGER NOT NULL, PRIMARY KEY(lane, zone)) WITHOUT ROWID;
+-- In which zones of size 8 jobs of a lane ended so in a span; some entries are there without need.
+CREATE TABLE quern_ended(
+  state INTEGER NOT NULL, lane INTEGER NOT NULL, span INTEGER NOT NULL, zone INTEGER NOT NULL,
+  PRIMARY KEY(state, lane, span, zone)) WITHOUT ROWID;
+DROP INDEX quern_completed_finished;
+DROP INDEX quern_failed_finished;
+
+-- The tenants (type 1) and tags (type 2) of jobs, and which jobs have them. None without a job.
+CREATE TABLE quern_labels(id INTEGER PRIMARY KEY, type INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE(type, name));
+CREATE TABLE quern_labelled(
+  label INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY(label, id)) WITHOUT ROWID;
+)sql";
+
+/// Entry n leads from version n to version n + 1. Only grows. What SQL can't do, `migrate` adds.
+inline constexpr std::array<const char*, 2> migrations{schema_1, schema_2};
 inline constexpr int schema_version = static_cast<int>(migrations.size());
 
 /// Marks files that hold nothing but quern's tables ("qurn").

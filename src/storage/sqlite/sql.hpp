@@ -46,7 +46,7 @@ inline constexpr Statement limited_queues{"limited_queues",
 // (state=? AND lane=?)
 inline constexpr Statement waiting_in_queue{
     "waiting_in_queue",
-    "SELECT sum(c.n) FROM quern_lanes l CROSS JOIN quern_counts c ON c.lane = l.id AND c.state IN (1, 2, 3) "
+    "SELECT sum(c.n) FROM quern_lanes l CROSS JOIN quern_totals c ON c.lane = l.id AND c.state IN (1, 2, 3) "
     "WHERE l.queue = ?1"};
 // SEARCH quern_queues USING PRIMARY KEY (name=?)
 inline constexpr Statement resume_queue{"resume_queue", "UPDATE quern_queues SET paused = 0 WHERE name = ?1"};
@@ -55,15 +55,15 @@ inline constexpr Statement paused_queues{"paused_queues", "SELECT name FROM quer
 
 // --- counts
 
-// The lanes with ready jobs. SEARCH quern_counts USING PRIMARY KEY (state=?)
+// The lanes with ready jobs. SEARCH quern_totals USING PRIMARY KEY (state=?)
 inline constexpr Statement lanes_in_state{"lanes_in_state",
-                                          "SELECT lane, n FROM quern_counts WHERE state = ?1"};
+                                          "SELECT lane, n FROM quern_totals WHERE state = ?1"};
 inline constexpr Statement add_count{"add_count",
-                                     "INSERT INTO quern_counts(state, lane, n) VALUES(?1, ?2, ?3) ON "
+                                     "INSERT INTO quern_totals(state, lane, n) VALUES(?1, ?2, ?3) ON "
                                      "CONFLICT(state, lane) DO UPDATE SET n = n + ?3"};
-// SEARCH quern_counts USING PRIMARY KEY (state=? AND lane=?)
+// SEARCH quern_totals USING PRIMARY KEY (state=? AND lane=?)
 inline constexpr Statement drop_zero_count{
-    "drop_zero_count", "DELETE FROM quern_counts WHERE state = ?1 AND lane = ?2 AND n = 0"};
+    "drop_zero_count", "DELETE FROM quern_totals WHERE state = ?1 AND lane = ?2 AND n = 0"};
 
 // --- jobs
 
@@ -235,11 +235,6 @@ inline constexpr Statement completed_with{"completed_with",
 // SEARCH quern_completed USING INTEGER PRIMARY KEY (rowid=?)
 inline constexpr Statement delete_completed{"delete_completed",
                                             "DELETE FROM quern_completed WHERE first_id = ?1"};
-// SEARCH quern_completed USING INDEX quern_completed_finished (finished_at<?)
-inline constexpr Statement old_completed{"old_completed",
-                                         "SELECT first_id, last_id, attempt, epoch, started_at, finished_at "
-                                         "FROM quern_completed WHERE finished_at <= ?1 "
-                                         "ORDER BY finished_at, first_id"};
 
 inline constexpr Statement add_failed{
     "add_failed",
@@ -247,10 +242,6 @@ inline constexpr Statement add_failed{
     "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"};
 // SEARCH quern_failed USING INTEGER PRIMARY KEY (rowid=?)
 inline constexpr Statement delete_failed{"delete_failed", "DELETE FROM quern_failed WHERE id = ?1"};
-// SEARCH quern_failed USING COVERING INDEX quern_failed_finished (state=? AND finished_at<?)
-inline constexpr Statement old_failed{
-    "old_failed",
-    "SELECT id FROM quern_failed WHERE state = ?1 AND finished_at <= ?2 ORDER BY finished_at, id"};
 
 // --- errors, steps, progress, cancels
 

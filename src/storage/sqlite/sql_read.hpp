@@ -68,25 +68,45 @@ inline constexpr Statement completed_up{
 inline constexpr Statement completed_down{
     "completed_down",
     "SELECT first_id, last_id FROM quern_completed WHERE first_id <= ?1 ORDER BY first_id DESC"};
+// A statement for each state, so that both can be read at once.
 // SEARCH quern_failed USING COVERING INDEX quern_failed_state (state=? AND rowid>?)
-inline constexpr Statement failed_up{
-    "failed_up",
-    "SELECT id FROM quern_failed INDEXED BY quern_failed_state WHERE id >= ?1 AND state = ?2 ORDER BY id"};
-inline constexpr Statement failed_down{"failed_down",
-                                       "SELECT id FROM quern_failed INDEXED BY quern_failed_state WHERE id "
-                                       "<= ?1 AND state = ?2 ORDER BY id DESC"};
+inline constexpr Statement dead_up{
+    "dead_up",
+    "SELECT id FROM quern_failed INDEXED BY quern_failed_state WHERE id >= ?1 AND state = 6 ORDER BY id"};
+inline constexpr Statement dead_down{"dead_down",
+                                     "SELECT id FROM quern_failed INDEXED BY quern_failed_state WHERE id <= "
+                                     "?1 AND state = 6 ORDER BY id DESC"};
+inline constexpr Statement cancelled_up{
+    "cancelled_up",
+    "SELECT id FROM quern_failed INDEXED BY quern_failed_state WHERE id >= ?1 AND state = 7 ORDER BY id"};
+inline constexpr Statement cancelled_down{"cancelled_down",
+                                          "SELECT id FROM quern_failed INDEXED BY quern_failed_state WHERE "
+                                          "id <= ?1 AND state = 7 ORDER BY id DESC"};
 // SEARCH quern_jobs USING INTEGER PRIMARY KEY (rowid=?)
 inline constexpr Statement lane_of_job{"lane_of_job", "SELECT lane FROM quern_jobs WHERE id = ?1"};
 // The ready jobs of one lane. SEARCH quern_ready USING PRIMARY KEY (lane=?)
 inline constexpr Statement ready_of_lane{"ready_of_lane",
                                          "SELECT first_id, last_id, ids FROM quern_ready WHERE lane = ?1"};
 
+// A recount looks at everything, so these walk over whole tables: SCAN, in the order of the key where one is
+// wanted.
+inline constexpr Statement recount_jobs{"recount_jobs", "SELECT id, lane FROM quern_jobs ORDER BY id"};
+inline constexpr Statement recount_completed{
+    "recount_completed", "SELECT first_id, last_id FROM quern_completed ORDER BY first_id"};
+inline constexpr Statement recount_failed{"recount_failed", "SELECT id, state FROM quern_failed ORDER BY id"};
+inline constexpr Statement recount_blocked{"recount_blocked", "SELECT id FROM quern_blocked ORDER BY id"};
+inline constexpr Statement recount_sched{"recount_sched", "SELECT lane FROM quern_sched"};
+inline constexpr Statement recount_ready{"recount_ready",
+                                         "SELECT lane, first_id, last_id, ids FROM quern_ready"};
+// Small: SCAN quern_totals.
+inline constexpr Statement kept_counts{"kept_counts", "SELECT state, lane, n FROM quern_totals"};
+
 // Small: SCAN quern_lanes.
 inline constexpr Statement all_lanes{"all_lanes", "SELECT id, queue, kind FROM quern_lanes"};
 // Small: SCAN c, SEARCH l USING INTEGER PRIMARY KEY (rowid=?). Sorted by the caller.
 inline constexpr Statement all_counts{
     "all_counts",
-    "SELECT l.queue, l.kind, c.state, c.n FROM quern_counts c JOIN quern_lanes l ON l.id = c.lane"};
+    "SELECT l.queue, l.kind, c.state, c.n FROM quern_totals c JOIN quern_lanes l ON l.id = c.lane"};
 // Small: SCAN quern_queues.
 inline constexpr Statement all_queues{"all_queues", "SELECT name, paused, max_waiting FROM quern_queues"};
 // Small: SCAN quern_nodes.

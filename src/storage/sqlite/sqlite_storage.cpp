@@ -105,6 +105,10 @@ std::vector<JobCount> SqliteStorage::count() {
   return impl_->read([](Connection& db) { return sqlite::count(db); });
 }
 
+std::vector<CountFault> SqliteStorage::recount() {
+  return impl_->read([](Connection& db) { return sqlite::recount(db); });
+}
+
 PruneResult SqliteStorage::prune(const PruneRequest& request) {
   if (!is_terminal(request.state))
     throw InvalidArgument("state",

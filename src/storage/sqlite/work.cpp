@@ -253,6 +253,7 @@ void Work::flush() {
   flush_ready();
   flush_counts();
   claims.flush();
+  zones.flush();
 }
 
 }  // namespace quern::inline v1::sqlite

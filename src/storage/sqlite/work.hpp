@@ -17,6 +17,7 @@
 #include "storage/sqlite/id_runs.hpp"
 #include "storage/sqlite/job_more.hpp"
 #include "storage/sqlite/lanes.hpp"
+#include "storage/sqlite/zones.hpp"
 
 namespace quern::inline v1::sqlite {
 
@@ -63,13 +64,19 @@ struct Ending {
 class Work {
  public:
   Work(Connection& connection, LaneBook& lane_book, TimePoint time, bool wants_events)
-      : db(connection), lanes(lane_book), now(time), events_wanted(wants_events), claims(connection) {}
+      : db(connection),
+        lanes(lane_book),
+        now(time),
+        events_wanted(wants_events),
+        claims(connection),
+        zones(connection) {}
 
   Connection& db;
   LaneBook& lanes;
   const TimePoint now;
   const bool events_wanted;
   ClaimBook claims;
+  ZoneBook zones;  ///< Told of each job that is added, ends or is erased.
 
   // What the observers will be told.
   std::vector<JobEvent> events;
@@ -106,6 +113,9 @@ class Work {
   void block(JobId id, LaneId lane, std::optional<TimePoint> deadline);
   /// Puts ready jobs back that were not counted off: what a claim leaves of a row.
   void put_back(LaneId lane, int priority, TimePoint run_at, const IdRuns& ids, bool changed);
+
+  /// Makes a job's record that is missing or can't be read one that can, as far as it is known.
+  void mend(JobId id, LaneId lane, Priority priority, TimePoint at);
 
   /// Writes what `place` says into quern_changed.
   void save_changed(Place& place);

@@ -183,7 +183,7 @@ class ProcessorCore final : private StorageObserver, private RunPort {
   SteadyTime watch_at_{0};
   SteadyTime rescue_at_{0};
   SteadyTime prune_at_{0};
-  int prune_turn_ = 0;
+  std::size_t prune_turn_ = 0;
   SteadyTime progress_at_{0};
   std::uint64_t foreign_seen_ = 0;
 

@@ -1,0 +1,2 @@
+// The example quern-recount, for its test.
+#include "../../../examples/recount.cpp"
