@@ -125,6 +125,11 @@ void ProcessorCore::on_cancel(std::span<const JobId> /*running*/) noexcept {
 RunCheck ProcessorCore::save_step(const RunRef& run, const Step& step) {
   return storage_.save_step(run, step);
 }
+void ProcessorCore::on_foreign_change() noexcept {
+  shared_->cancel.store(true, std::memory_order_release);
+  on_work();
+}
+
 std::vector<Step> ProcessorCore::steps(JobId id) { return storage_.steps(id); }
 void ProcessorCore::number(NewJob& job) {
   queue_.prepare(job);
@@ -470,7 +475,7 @@ NextTick ProcessorCore::next_tick(TimePoint now, SteadyTime steady) const {
   } else {
     if (!finishes_.empty() || lease_.lost() || phase_ == Phase::leaving) return {now};
     sooner(poll_at_);
-    if (foreign_seen_ != 0) sooner(watch_at_);
+    if (foreign_seen_ != 0 && !storage_.watches_foreign_changes()) sooner(watch_at_);
     if (!running_.empty()) sooner(progress_at_);
     if (phase_ == Phase::working) {
       if (want_promote_ || more_upkeep_ || (want_claim_ && free_slots() > 0)) return {now};

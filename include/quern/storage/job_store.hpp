@@ -176,6 +176,8 @@ concept ObservableStore = requires(S& store, const S& constant, StorageObserver&
   { store.foreign_changes() } -> std::same_as<std::uint64_t>;
   // The clock that judges due times and leases here.
   { constant.clock() } -> std::same_as<ClockRef>;
+  // A storage may have one thing more: `bool watches_foreign_changes() const`, true while it tells of such
+  // changes by itself (StorageObserver::on_foreign_change), so that nobody has to ask on a timer.
   // What kind of storage this is, for people; no password.
   { constant.describe() } -> std::same_as<std::string>;
 };

@@ -214,6 +214,7 @@ void SqliteStorage::unobserve(StorageObserver& observer) { impl_->unobserve(obse
 std::uint64_t SqliteStorage::foreign_changes() { return impl_->foreign_changes(); }
 ClockRef SqliteStorage::clock() const { return impl_->clock(); }
 std::string SqliteStorage::describe() const { return "sqlite:" + impl_->path(); }
+bool SqliteStorage::watches_foreign_changes() const { return impl_->watches_foreign_changes(); }
 
 std::vector<InsertResult> SqliteStorage::insert_within(sqlite3* host, std::span<NewJob> jobs) {
   return impl_->insert_within(host, jobs);

@@ -34,7 +34,8 @@ struct ProcessorOptions {
       30);  ///< Dead after so long without a renewal. Shorter: quicker rescue, more writes.
   Duration poll_interval = std::chrono::seconds(1);  ///< How long a lost wake-up can delay a job.
   Duration watch_interval =
-      std::chrono::milliseconds(50);  ///< How soon another process's enqueue is noticed.
+      std::chrono::milliseconds(50);  ///< How soon another process's enqueue is noticed, where the storage
+                                      ///< does not watch for it by itself.
   Duration stop_grace =
       std::chrono::seconds(10);  ///< How long a handler may go on after it was asked to stop.
   Duration progress_interval = std::chrono::milliseconds(200);  ///< How often progress is written.
@@ -116,6 +117,8 @@ class ProcessorCore final : private StorageObserver, private RunPort {
   RunCheck save_step(const RunRef& run, const Step& step) override;
   std::vector<Step> steps(JobId id) override;
   void number(NewJob& job) override;
+  [[nodiscard]] bool wants_foreign_changes() const noexcept override { return true; }
+  void on_foreign_change() noexcept override;
   [[nodiscard]] const JobLimits& limits() const override;
 
   void collect_results();
