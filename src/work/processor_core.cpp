@@ -31,6 +31,9 @@ ProcessorOptions checked(ProcessorOptions options, const JobQueueConfig& config)
   at_least("watch_interval", options.watch_interval, ms);
   at_least("progress_interval", options.progress_interval, ms);
   at_least("stop_grace", options.stop_grace, Duration::zero());
+  constexpr Duration longest_ageing = std::chrono::days(365);
+  if (options.ageing < Duration::zero() || options.ageing > longest_ageing)
+    throw InvalidArgument("ageing", fmt::format("is {}; allowed is 0s to 365d", to_text(options.ageing)));
   if (options.max_concurrent_jobs == 0) options.max_concurrent_jobs = config.max_concurrent_jobs;
   if (options.max_concurrent_jobs < 1 || options.max_concurrent_jobs > 100'000)
     throw InvalidArgument("max_concurrent_jobs",
@@ -122,14 +125,14 @@ void ProcessorCore::on_cancel(std::span<const JobId> /*running*/) noexcept {
   waker_->wake();
 }
 
-RunCheck ProcessorCore::save_step(const RunRef& run, const Step& step) {
-  return storage_.save_step(run, step);
-}
 void ProcessorCore::on_foreign_change() noexcept {
   shared_->cancel.store(true, std::memory_order_release);
   on_work();
 }
 
+RunCheck ProcessorCore::save_step(const RunRef& run, const Step& step) {
+  return storage_.save_step(run, step);
+}
 std::vector<Step> ProcessorCore::steps(JobId id) { return storage_.steps(id); }
 void ProcessorCore::number(NewJob& job) {
   queue_.prepare(job);
@@ -381,6 +384,7 @@ ClaimRequest ProcessorCore::claim_request(std::size_t limit) const {
   ClaimRequest request;
   request.node = lease_.node();
   request.limit = limit;
+  request.ageing = options_.ageing;
   const int default_attempts = queue_.config().default_max_retries + 1;
   for (const auto& [kind, entry] : shared_->handlers.entries()) {
     const std::size_t most = room(running_of_kind_, kind, entry.options.concurrency, limit);
