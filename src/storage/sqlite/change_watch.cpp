@@ -27,8 +27,9 @@ constexpr int first_look_ms = 1;
 constexpr int next_look_ms = 4;  // after a commit was found: there may be a stream of them
 constexpr int near_ms = 8;
 constexpr int last_look_ms = 256;
-/// Between two looks while we write ourselves.
-constexpr int busy_ms = 25;
+/// Between two looks while we write ourselves: at first, and when that does not end.
+constexpr int least_busy_ms = 4;
+constexpr int most_busy_ms = 32;
 /// Between two attempts to find the log.
 constexpr int search_ms = 1000;
 constexpr int for_ever = -1;
@@ -139,8 +140,10 @@ void ChangeWatch::run() noexcept {
     if (written && own_write) {
       // Ours, most likely. What else it was is found when we are quiet again: without a wake-up per write.
       std::uint64_t own_before = 0;
+      int busy_ms = least_busy_ms;
       do {
         if (!sleep(busy_ms, false)) return;
+        busy_ms = std::min(busy_ms * 2, most_busy_ms);
         take_events();
         own_before = std::exchange(own, questions_.own_writes());
         look();

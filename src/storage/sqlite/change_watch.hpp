@@ -14,7 +14,7 @@ namespace quern::inline v1::sqlite {
 /// The log is written before its index says that there is a commit, with the wait for the disk in between;
 /// and what wakes the thread may as well be a write of our own. So it asks a few times, at growing distances,
 /// until half a second after the last write. Idle it does not wake at all. A storage that is busy itself
-/// costs at most 40 wake-ups a second.
+/// costs about 30 wake-ups a second.
 ///
 /// No file is opened, for closing one again would drop the locks that SQLite holds on it.
 class ChangeWatch {

@@ -9,7 +9,7 @@ namespace {
 constexpr sqlite3_int64 log_header = 32;
 constexpr sqlite3_int64 frame_header = 24;
 constexpr sqlite3_int64 least_room = sqlite3_int64{256} << 10U;
-constexpr sqlite3_int64 step = sqlite3_int64{1} << 20U;
+constexpr sqlite3_int64 step = sqlite3_int64{4} << 20U;
 
 }  // namespace
 
