@@ -9,30 +9,48 @@ namespace bench {
 namespace {
 
 constexpr std::size_t batch = 100;
+constexpr std::size_t deepest = 10'000'000;
+constexpr std::size_t waiting = 1'000'000;
+constexpr int claims = 200;
 
-/// Microseconds per claim of a batch, with `count` jobs ready; each batch is completed and added anew.
+/// Adds jobs, ready now or later, ten thousand at once.
 template <class Storage>
-std::vector<double> claim_times(Storage& storage, std::size_t count, int claims) {
-  const auto node = storage.register_node({.name = "bench"});
-  const auto add = [&](std::size_t jobs_to_add) {
-    constexpr std::size_t at_once = 10'000;
-    for (std::size_t i = 0; i < jobs_to_add; i += at_once) {
-      const std::size_t some = std::min(at_once, jobs_to_add - i);
-      quern::JobId next = storage.reserve_ids(some);
-      std::vector<quern::NewJob> jobs(some);
-      for (std::size_t k = 0; k < some; ++k) {
-        jobs[k].id = quern::JobId{next.value++};
-        jobs[k].kind = "digest.send";
-        jobs[k].payload = quern::Payload::of(digest(i + k));
-        jobs[k].priority = quern::Priority{static_cast<int>((i + k) / 100 % 4)};
-      }
-      storage.insert(jobs);
+void add(Storage& storage, std::size_t count, quern::When when = {}) {
+  constexpr std::size_t at_once = 10'000;
+  for (std::size_t i = 0; i < count; i += at_once) {
+    const std::size_t some = std::min(at_once, count - i);
+    quern::JobId next = storage.reserve_ids(some);
+    std::vector<quern::NewJob> jobs(some);
+    for (std::size_t k = 0; k < some; ++k) {
+      jobs[k].id = quern::JobId{next.value++};
+      jobs[k].kind = "digest.send";
+      jobs[k].payload = quern::Payload::of(digest(i + k));
+      jobs[k].priority = quern::Priority{static_cast<int>((i + k) / 100 % 4)};
+      jobs[k].run_at = when;
     }
-  };
-  add(count);
+    storage.insert(jobs);
+  }
+}
+
+/// Microseconds of each of `count` calls.
+template <class Call>
+std::vector<double> times_of(int count, const Call& call) {
   std::vector<double> times;
+  for (int i = 0; i < count; ++i) {
+    const Stopwatch watch;
+    call();
+    times.push_back(watch.seconds() * 1e6);
+  }
+  return times;
+}
+
+/// Microseconds per claim of a batch; each batch is completed and added anew.
+template <class Storage>
+std::vector<double> claim_times(Storage& storage) {
+  const auto node = storage.register_node({.name = "bench"});
   const quern::ClaimRequest request{
       .node = node, .limit = batch, .kinds = {{"digest.send", batch, 3}}, .queues = {}};
+  std::vector<double> times;
   for (int i = 0; i < claims; ++i) {
     const Stopwatch watch;
     const auto claimed = storage.claim(request);
@@ -41,45 +59,87 @@ std::vector<double> claim_times(Storage& storage, std::size_t count, int claims)
     std::vector<quern::Finish> finishes(claimed.size());
     for (std::size_t k = 0; k < claimed.size(); ++k) finishes[k].ref = claimed[k].ref;
     storage.finish(finishes);
-    add(batch);
+    add(storage, batch);
   }
   return times;
+}
+
+struct Depth {
+  std::vector<double> claim;
+  std::vector<double> count;  // all counters
+};
+
+template <class Storage>
+Depth at_depth(Storage& storage, std::size_t count) {
+  add(storage, count);
+  Depth depth;
+  depth.claim = claim_times(storage);
+  depth.count = times_of(claims, [&] { static_cast<void>(storage.count()); });
+  return depth;
 }
 
 std::string depth_name(std::size_t deep) {
   return deep >= 1'000'000 ? std::to_string(deep / 1'000'000) + "m" : "small";
 }
 
+void report(const std::string& storage, std::size_t deep, const Depth& shallow, const Depth& deeper) {
+  const std::string name = depth_name(deep);
+  print(storage + ".claim_10k.p50.us", median(shallow.claim), "us");
+  print(storage + ".claim_" + name + ".p50.us", median(deeper.claim), "us");
+  print(storage + ".claim_" + name + ".ratio_to_10k", median(deeper.claim) / median(shallow.claim), "ratio");
+  print(storage + ".count_10k.us", median(shallow.count), "us");
+  print(storage + ".count_" + name + ".us", median(deeper.count), "us");
+}
+
+/// What a promotion costs that finds nothing due, with no scheduled job and with many of them.
+template <class Storage>
+void scheduled(const std::string& name, Storage& storage, std::size_t many) {
+  constexpr int calls = 1000;
+  const auto promote = [&] { static_cast<void>(storage.promote(1000)); };
+  const double none = median(times_of(calls, promote));
+  add(storage, many, quern::When::after(std::chrono::hours(24)));
+  const double some = median(times_of(calls, promote));
+  print(name + ".promote_none.us", none, "us");
+  print(name + ".promote_scheduled_" + depth_name(many) + ".us", some, "us");
+}
+
 }  // namespace
 
-void depth(const Settings& settings) {
-  const std::size_t deep = settings.scaled(10'000'000);
-  const int claims = 200;
-  const auto report = [&](const std::string& storage, const std::vector<double>& shallow_times,
-                          const std::vector<double>& deep_times) {
-    print(storage + ".claim_10k.p50.us", median(shallow_times), "us");
-    print(storage + ".claim_" + depth_name(deep) + ".p50.us", median(deep_times), "us");
-    print(storage + ".claim_" + depth_name(deep) + ".ratio_to_10k",
-          median(deep_times) / median(shallow_times), "ratio");
-  };
+void memory_depth(const Settings& settings) {
+  const std::size_t deep = settings.scaled(deepest);
   {
-    std::vector<double> shallow_times;
+    Depth shallow;
     {
       quern::MemoryStorage storage;
-      shallow_times = claim_times(storage, 10'000, claims);
+      shallow = at_depth(storage, 10'000);
     }
     quern::MemoryStorage storage;
-    report("memory", shallow_times, claim_times(storage, deep, claims));
+    report("memory", deep, shallow, at_depth(storage, deep));
   }
-  std::vector<double> shallow_times;
+  quern::MemoryStorage storage;
+  scheduled("memory", storage, settings.scaled(waiting));
+}
+
+void sqlite_depth(const Settings& settings) {
+  const std::size_t deep = settings.scaled(deepest);
+  Depth shallow;
   {
     const ScratchDatabase file(settings, "shallow");
     quern::SqliteStorage storage(file.path());
-    shallow_times = claim_times(storage, 10'000, claims);
+    shallow = at_depth(storage, 10'000);
   }
-  const ScratchDatabase file(settings, "deep");
+  {
+    const ScratchDatabase file(settings, "deep");
+    {
+      quern::SqliteStorage storage(file.path());
+      report("sqlite", deep, shallow, at_depth(storage, deep));
+    }  // the log is now in the file
+    const double added = static_cast<double>(deep + (static_cast<std::size_t>(claims) * batch));
+    print("sqlite.bytes_per_job", static_cast<double>(fs::file_size(file.path())) / added, "B");
+  }
+  const ScratchDatabase file(settings, "scheduled");
   quern::SqliteStorage storage(file.path());
-  report("sqlite", shallow_times, claim_times(storage, deep, claims));
+  scheduled("sqlite", storage, settings.scaled(waiting));
 }
 
 }  // namespace bench

@@ -19,7 +19,7 @@ struct Section {
   void (*run)(const bench::Settings&);
 };
 
-constexpr std::array<Section, 10> sections{{{"json", bench::json},
+constexpr std::array<Section, 11> sections{{{"json", bench::json},
                                             {"memory", bench::memory},
                                             {"memory-latency", bench::memory_latency},
                                             {"memory-overhead", bench::memory_overhead},
@@ -27,7 +27,8 @@ constexpr std::array<Section, 10> sections{{{"json", bench::json},
                                             {"sqlite-group-commit", bench::sqlite_group_commit},
                                             {"sqlite-drain", bench::sqlite_drain},
                                             {"sqlite-latency", bench::sqlite_latency},
-                                            {"depth", bench::depth},
+                                            {"memory-depth", bench::memory_depth},
+                                            {"sqlite-depth", bench::sqlite_depth},
                                             {"idle", bench::idle}}};
 
 int usage(const std::string& problem) {

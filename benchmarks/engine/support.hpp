@@ -75,7 +75,8 @@ void sqlite_batches(const Settings& settings);
 void sqlite_group_commit(const Settings& settings);
 void sqlite_drain(const Settings& settings);
 void sqlite_latency(const Settings& settings);
-void depth(const Settings& settings);
+void memory_depth(const Settings& settings);
+void sqlite_depth(const Settings& settings);
 void idle(const Settings& settings);
 
 }  // namespace bench

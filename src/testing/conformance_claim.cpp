@@ -95,6 +95,84 @@ void add_claim_cases(Cases& cases) {
              QUERN_EXPECT_EQ(claimed, expected);
            });
 
+  add_case(cases,
+           "I21 with ageing a job gains a level for each such time that it is due, across queues and kinds",
+           [](Scene& s) {
+             struct Wanted {
+               Duration turn;
+               JobId id;
+             };
+             constexpr Duration ageing = 10s;
+             std::vector<Wanted> wanted;
+             const std::vector<std::string> kinds{"work", "other"};
+             Random random(22);
+             for (int i = 0; i < 150; ++i) {
+               auto job = s.job(kinds.at(random.below(2)));
+               job.queue = "queue-" + std::to_string(random.below(3));
+               job.priority = Priority{static_cast<int>(random.below(5)) * 2};
+               // So that many of them have the same turn, with other priorities.
+               const Duration age = std::chrono::seconds(random.below(10)) * 5;
+               job.run_at = When::at(s.clock.now() - age);
+               wanted.push_back({ageing * job.priority.level - age, s.add(job)});
+             }
+             std::ranges::sort(wanted, [](const Wanted& a, const Wanted& b) {
+               return std::tuple(a.turn, a.id) < std::tuple(b.turn, b.id);
+             });
+             std::vector<JobId> expected;
+             for (const Wanted& job : wanted) expected.push_back(job.id);
+             auto request = Scene::request(s.node);
+             request.ageing = ageing;
+             std::vector<JobId> claimed;
+             for (const std::size_t limit : {1U, 2U, 7U, 50U, 100U}) {
+               request.limit = limit;
+               for (const Claim& claim : s.store().claim(request)) claimed.push_back(claim.ref.id);
+             }
+             QUERN_EXPECT_EQ(claimed, expected);
+           });
+
+  add_case(cases, "I21 with ageing low priority does not starve behind an endless stream of high priority",
+           [](Scene& s) {
+             auto low = s.job();
+             low.priority = Priority{9};
+             const JobId patient = s.add(low);
+             auto request = Scene::request(s.node, 1);
+             request.ageing = 1min;
+             int waited = 0;
+             for (;; ++waited) {
+               QUERN_EXPECT(waited < 20);
+               auto urgent = s.job();
+               urgent.priority = Priority::critical;
+               s.add(urgent);
+               const Claim claim = s.store().claim(request).at(0);
+               if (claim.ref.id == patient) break;
+               s.complete(claim);
+               s.clock.advance(1min);
+             }
+             QUERN_EXPECT_EQ(waited, 9);  // a minute for each level
+           });
+
+  add_case(cases, "I21 with ageing the limits of kinds and queues hold", [](Scene& s) {
+    std::vector<JobId> expected;
+    for (int i = 0; i < 30; ++i) {
+      auto job = s.job(i % 2 == 0 ? "work" : "other");
+      job.queue = i % 3 == 0 ? "a" : "b";
+      job.priority = Priority{i % 4};
+      const JobId id = s.add(job);
+      if (i % 2 == 0 && i % 3 == 0) expected.push_back(id);
+    }
+    auto request = Scene::request(s.node);
+    request.ageing = 1s;
+    request.kinds = {{"work", 4, 1}};
+    request.queues = {{"a", 3, 0}};
+    QUERN_EXPECT_EQ(s.store().claim(request).size(), 3U);
+    request.queues = {{"a", 100, 0}};
+    request.kinds = {{"work", 1, 1}};
+    QUERN_EXPECT_EQ(s.store().claim(request).size(), 1U);
+    request.kinds = {{"work", 100, 1}};
+    QUERN_EXPECT_EQ(s.store().claim(request).size(), expected.size() - 4);
+    QUERN_EXPECT(s.store().claim(request).empty());
+  });
+
   add_case(cases, "I21 a job that was promoted, released or rescued takes its place by the time it is due",
            [](Scene& s) {
              auto later = s.job();

@@ -32,6 +32,9 @@ ProcessorOptions checked(ProcessorOptions options, const JobQueueConfig& config)
   at_least("watch_interval", options.watch_interval, ms);
   at_least("progress_interval", options.progress_interval, ms);
   at_least("stop_grace", options.stop_grace, Duration::zero());
+  constexpr Duration longest_ageing = std::chrono::days(365);
+  if (options.ageing < Duration::zero() || options.ageing > longest_ageing)
+    throw InvalidArgument("ageing", fmt::format("is {}; allowed is 0s to 365d", to_text(options.ageing)));
   if (options.max_concurrent_jobs == 0) options.max_concurrent_jobs = config.max_concurrent_jobs;
   if (options.max_concurrent_jobs < 1 || options.max_concurrent_jobs > 100'000)
     throw InvalidArgument("max_concurrent_jobs",
@@ -121,6 +124,11 @@ void ProcessorCore::on_cancel(std::span<const JobId> /*running*/) noexcept {
   // Which of our runs are meant is read from the storage, as for cancels by other processes.
   shared_->cancel.store(true, std::memory_order_release);
   waker_->wake();
+}
+
+void ProcessorCore::on_foreign_change() noexcept {
+  shared_->cancel.store(true, std::memory_order_release);
+  on_work();
 }
 
 RunCheck ProcessorCore::save_step(const RunRef& run, const Step& step) {
@@ -374,6 +382,7 @@ ClaimRequest ProcessorCore::claim_request(std::size_t limit) const {
   ClaimRequest request;
   request.node = lease_.node();
   request.limit = limit;
+  request.ageing = options_.ageing;
   const int default_attempts = queue_.config().default_max_retries + 1;
   for (const auto& [kind, entry] : shared_->handlers.entries()) {
     const std::size_t most = room(running_of_kind_, kind, entry.options.concurrency, limit);
@@ -468,7 +477,7 @@ NextTick ProcessorCore::next_tick(TimePoint now, SteadyTime steady) const {
   } else {
     if (!finishes_.empty() || lease_.lost() || phase_ == Phase::leaving) return {now};
     sooner(poll_at_);
-    if (foreign_seen_ != 0) sooner(watch_at_);
+    if (foreign_seen_ != 0 && !storage_.watches_foreign_changes()) sooner(watch_at_);
     if (!running_.empty()) sooner(progress_at_);
     if (phase_ == Phase::working) {
       if (want_promote_ || more_upkeep_ || (want_claim_ && free_slots() > 0)) return {now};

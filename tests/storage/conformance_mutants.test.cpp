@@ -95,8 +95,8 @@ TEST_CASE("the conformance suite catches storages that insert badly", "[storage]
 
 TEST_CASE("the conformance suite catches storages that claim and finish badly", "[storage][mutants]") {
   QUERN_EXPECT_CAUGHT(ClaimsPausedQueues, ClaimsInReverse, IgnoresKindLimits, IgnoresQueueLimits,
-                      CountsAttemptsAtTheError, SnoozeCostsAnAttempt, NeverDiesOfAttempts, LosesResults,
-                      LosesJobsOfACompletion, RecordsBeforeTheFinish, CancelBeatsSuccess,
+                      IgnoresAgeing, CountsAttemptsAtTheError, SnoozeCostsAnAttempt, NeverDiesOfAttempts,
+                      LosesResults, LosesJobsOfACompletion, RecordsBeforeTheFinish, CancelBeatsSuccess,
                       ForgetsCancelOfARunningJob);
 }
 

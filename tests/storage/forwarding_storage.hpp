@@ -82,6 +82,7 @@ class ForwardingStorage : public quern::StoragePort {
   void observe(quern::StorageObserver& observer) override { inner_.observe(observer); }
   void unobserve(quern::StorageObserver& observer) override { inner_.unobserve(observer); }
   std::uint64_t foreign_changes() override { return inner_.foreign_changes(); }
+  [[nodiscard]] bool watches_foreign_changes() const override { return inner_.watches_foreign_changes(); }
   [[nodiscard]] quern::ClockRef clock() const override { return inner_.clock(); }
   [[nodiscard]] std::string describe() const override { return inner_.describe(); }
 

@@ -206,6 +206,14 @@ struct IgnoresQueueLimits final : ForwardingStorage {
     return inner_.claim(changed);
   }
 };
+struct IgnoresAgeing final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<Claim> claim(const ClaimRequest& request) override {
+    auto changed = request;
+    changed.ageing = Duration::zero();
+    return inner_.claim(changed);
+  }
+};
 struct CountsAttemptsAtTheError final : ChangedFind {
   using ChangedFind::ChangedFind;
   void change(Job& job) override { job.attempt -= job.state == JobState::running ? 1 : 0; }

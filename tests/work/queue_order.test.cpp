@@ -143,3 +143,31 @@ TEST_CASE("a faulty order of queues is refused", "[queue-order]") {
   refused(QueueOrder::weighted, {{"a", 0, 0}}, "queues[0].weight");
   refused(QueueOrder::weighted, {{"a", 0, 1}, {"b", 0, 1001}}, "queues[1].weight");
 }
+
+TEST_CASE("I21 with ageing a job of low priority has its turn in a stream of high priority",
+          "[queue-order]") {
+  Scene scene;
+  auto options = scene.engine.options();
+  options.max_concurrent_jobs = 1;
+  options.ageing = 1min;
+  const auto processor = scene.engine.processor<quern_test::HeldExecutor>(options);
+  scene.add("high", 1, quern::Priority::critical);
+  scene.engine.settle(*processor);
+  scene.add("low", 1, quern::Priority{5});
+  for (int minute = 1; minute <= 8; ++minute) {
+    scene.engine.clock.advance(1min);
+    scene.add("high", 1, quern::Priority::critical);
+    processor->executor().run_one();
+    scene.engine.settle(*processor);
+  }
+  CHECK(scene.ran == Order{"high", "high", "high", "high", "high", "low", "high", "high"});
+}
+
+TEST_CASE("a faulty ageing is refused", "[queue-order]") {
+  Scene scene;
+  for (const quern::Duration ageing : {quern::Duration(-1), quern::Duration(365 * 24h) + 1us}) {
+    auto options = scene.engine.options();
+    options.ageing = ageing;
+    CHECK_THROWS_WITH(scene.engine.processor(options), Catch::Matchers::ContainsSubstring("ageing"));
+  }
+}

@@ -62,6 +62,7 @@ class StoragePort {
   virtual void observe(StorageObserver& observer) = 0;
   virtual void unobserve(StorageObserver& observer) = 0;
   virtual std::uint64_t foreign_changes() = 0;
+  [[nodiscard]] virtual bool watches_foreign_changes() const { return false; }
   [[nodiscard]] virtual ClockRef clock() const = 0;
   [[nodiscard]] virtual std::string describe() const = 0;
 };
@@ -138,6 +139,13 @@ class StorageAdapter final : public StoragePort {
   void observe(StorageObserver& observer) override { store_.observe(observer); }
   void unobserve(StorageObserver& observer) override { store_.unobserve(observer); }
   std::uint64_t foreign_changes() override { return store_.foreign_changes(); }
+  [[nodiscard]] bool watches_foreign_changes() const override {
+    if constexpr (requires { store_.watches_foreign_changes(); }) {
+      return store_.watches_foreign_changes();
+    } else {
+      return false;
+    }
+  }
   [[nodiscard]] ClockRef clock() const override { return store_.clock(); }
   [[nodiscard]] std::string describe() const override { return store_.describe(); }
 
@@ -207,6 +215,7 @@ class AnyStorage {
   void observe(StorageObserver& observer) { port_->observe(observer); }
   void unobserve(StorageObserver& observer) { port_->unobserve(observer); }
   std::uint64_t foreign_changes() { return port_->foreign_changes(); }
+  [[nodiscard]] bool watches_foreign_changes() const { return port_->watches_foreign_changes(); }
   [[nodiscard]] ClockRef clock() const { return port_->clock(); }
   [[nodiscard]] std::string describe() const { return port_->describe(); }
 

@@ -47,7 +47,9 @@ concept JobStore = requires(S& store, std::span<const NewJob> jobs, const ClaimR
   { store.insert(jobs) } -> std::same_as<std::vector<InsertResult>>;
 
   // Starts up to `request.limit` ready jobs: lower priority number first, then the one due first, then the
-  // smaller id. Counts the attempt and raises the epoch in the same transaction. Never takes a job of another
+  // smaller id; with `request.ageing` by (run_at + ageing * level, id), so that a job gains a level for each
+  // `ageing` that it has been due, and none starves. Counts the attempt and raises the epoch in the same
+  // transaction. Never takes a job of another
   // kind, of a paused queue, or past its deadline (those expire). Empty: nothing is ready, or the node is not
   // alive.
   { store.claim(request) } -> std::same_as<std::vector<Claim>>;
@@ -178,6 +180,8 @@ concept ObservableStore = requires(S& store, const S& constant, StorageObserver&
   // host's own transaction) has changed the storage since. Cheap enough to ask every few milliseconds. Always
   // the same where nobody else can.
   { store.foreign_changes() } -> std::same_as<std::uint64_t>;
+  // A storage may have one thing more: `bool watches_foreign_changes() const`, true while it tells of such
+  // changes by itself (StorageObserver::on_foreign_change), so that nobody has to ask on a timer.
   // The clock that judges due times and leases here.
   { constant.clock() } -> std::same_as<ClockRef>;
   // What kind of storage this is, for people; no password.

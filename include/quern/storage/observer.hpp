@@ -49,8 +49,8 @@ struct JobEvent {
 };
 
 /// Told by a storage object of what its own calls changed, in the order in which they took effect, from
-/// inside the call. It must return at once, must not call the storage, and must not throw. What other
-/// processes change is not reported here; see `foreign_changes`.
+/// inside the call. It must return at once, must not call the storage, and must not throw. Of what others
+/// change it hears at most that there was something.
 class StorageObserver {
  public:
   StorageObserver() = default;
@@ -65,6 +65,11 @@ class StorageObserver {
   /// When false, the storage does not build events at all.
   [[nodiscard]] virtual bool wants_events() const noexcept { return false; }
   virtual void on_events(std::span<const JobEvent> /*events*/) noexcept {}
+  /// True: a storage that can watch for changes of others does so, and calls `on_foreign_change`.
+  [[nodiscard]] virtual bool wants_foreign_changes() const noexcept { return false; }
+  /// `foreign_changes()` has moved: there may be work, and cancel requests. From any thread. Relied upon only
+  /// while the storage's `watches_foreign_changes()` is true, and even then a change may, rarely, be missed.
+  virtual void on_foreign_change() noexcept {}
 };
 
 }  // namespace quern::inline v1

@@ -51,6 +51,14 @@ struct ClaimRequest {
   std::size_t limit = 0;
   std::vector<ClaimLimit> kinds{};  ///< What the node can run; jobs of other kinds stay where they are.
   std::optional<std::vector<ClaimLimit>> queues{};  ///< None: every queue, bounded by `limit` alone.
+  /// How long a job is due until it has gained one level of priority; 0: it never gains one. At least 0.
+  Duration ageing{0};
+
+  /// With ageing, the one whose turn is earliest is taken first: the time from which on a job of level 0
+  /// would be due as long.
+  [[nodiscard]] constexpr TimePoint turn(Priority priority, TimePoint run_at) const noexcept {
+    return When::after(ageing * priority.level).resolve(run_at);
+  }
 };
 
 /// A job that now runs on the node that claimed it: all that a handler can see of it.

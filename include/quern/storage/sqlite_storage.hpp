@@ -107,11 +107,14 @@ class SqliteStorage {
   void observe(StorageObserver& observer);
   void unobserve(StorageObserver& observer);
   /// Asks SQLite (PRAGMA data_version) whether another connection has committed: a stat, and a lock and an
-  /// unlock of one byte of the log's index; about 2 us, and nothing is written. So a processor that asks
-  /// every 50 ms (`ProcessorOptions::watch_interval`) hears of another process's job after 25 ms on average,
-  /// and spends 40 us a second on it. It never waits for a write: while one is on its way it gives the last
-  /// answer, and that write ends with a look for the next one.
+  /// unlock of one byte of the log's index; about 2 us, and nothing is written. It never waits for a write:
+  /// while one is on its way it gives the last answer, and that write ends with a look for the next one.
   std::uint64_t foreign_changes();
+  /// On Linux, while an observer wants to hear of foreign changes, a thread watches the write-ahead log
+  /// (inotify) and tells it, about 1 ms after another process's commit. It sleeps while nobody writes to the
+  /// file. False, so that somebody has to ask: before that, on other systems, on a file system of a network
+  /// or with a VFS of your own.
+  [[nodiscard]] bool watches_foreign_changes() const;
   [[nodiscard]] ClockRef clock() const;
   [[nodiscard]] std::string describe() const;
 

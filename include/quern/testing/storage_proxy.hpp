@@ -207,6 +207,7 @@ class StorageProxy final : public StoragePort {
   std::uint64_t foreign_changes() override {
     return call("foreign_changes", [&] { return inner_.foreign_changes(); });
   }
+  [[nodiscard]] bool watches_foreign_changes() const override { return inner_.watches_foreign_changes(); }
   [[nodiscard]] ClockRef clock() const override { return inner_.clock(); }
   [[nodiscard]] std::string describe() const override { return inner_.describe(); }
 

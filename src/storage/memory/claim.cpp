@@ -50,11 +50,18 @@ struct Reader {
   Indexes::Lane::const_iterator end;
 };
 struct LaterFirst {  // std::priority_queue puts the greatest on top
-  bool operator()(const Reader& a, const Reader& b) const { return *b.at < *a.at; }
+  const ClaimRequest* request = nullptr;
+  [[nodiscard]] ReadyKey turn(const Reader& reader) const {
+    if (request->ageing == Duration::zero()) return *reader.at;
+    return {Priority{0}, request->turn(reader.at->priority, reader.at->run_at), reader.at->id};
+  }
+  bool operator()(const Reader& a, const Reader& b) const { return turn(b) < turn(a); }
 };
 using Readers = std::priority_queue<Reader, std::vector<Reader>, LaterFirst>;
 
 void check_request(const ClaimRequest& request) {
+  if (request.ageing < Duration::zero())
+    throw InvalidArgument("ageing", fmt::format("is {}, it must not be negative", to_text(request.ageing)));
   for (const ClaimLimit& kind : request.kinds) {
     if (kind.max_attempts >= 1) continue;
     throw InvalidArgument("kinds", fmt::format("\"{}\" has max_attempts {}, it must be at least 1", kind.name,
@@ -90,14 +97,21 @@ std::vector<Claim> Jobs::claim(Call& call, const ClaimRequest& request) {
   if (!nodes_.alive(request.node)) return {};
   Room room(request);
   std::map<std::string, int> max_attempts;
-  Readers readers;
+  Readers readers(LaterFirst{&request});
   for (const ClaimLimit& kind : request.kinds) {
     const bool again = !max_attempts.emplace(kind.name, kind.max_attempts).second;
     const auto lanes = indexes_.lanes().find(kind.name);
     if (again || kind.limit == 0 || lanes == indexes_.lanes().end()) continue;
     for (const auto& [queue, lane] : lanes->second) {
-      if (room.for_queue(queue) && !queues_.at(queue).paused) {
-        readers.push({&lanes->first, &queue, lane.begin(), lane.end()});
+      if (!room.for_queue(queue) || queues_.at(queue).paused) continue;
+      // With ageing a lane is in order within each priority only.
+      for (auto at = lane.begin(); at != lane.end();) {
+        const auto end =
+            request.ageing == Duration::zero()
+                ? lane.end()
+                : lane.lower_bound({Priority{at->priority.level + 1}, TimePoint::min(), JobId{}});
+        readers.push({&lanes->first, &queue, at, end});
+        at = end;
       }
     }
   }

@@ -7,72 +7,12 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "storage/sqlite/lane_reader.hpp"
 #include "storage/sqlite/operations.hpp"
 #include "storage/sqlite/sql.hpp"
 
 namespace quern::inline v1::sqlite {
 namespace {
-
-/// The limits of a request by name, and how much of each is left.
-class Limits {
- public:
-  explicit Limits(const std::vector<ClaimLimit>& limits) {
-    for (const ClaimLimit& limit : limits) by_name_.emplace(limit.name, limit);
-  }
-  ClaimLimit* find(std::string_view name) {
-    const auto found = by_name_.find(name);
-    return found == by_name_.end() ? nullptr : &found->second;
-  }
-
- private:
-  std::unordered_map<std::string_view, ClaimLimit> by_name_;  // the names are the request's
-};
-
-/// Where a job stands among the ready ones.
-struct ReadyKey {
-  int priority = 0;
-  TimePoint run_at{};
-  std::uint64_t id = 0;
-  friend auto operator<=>(const ReadyKey&, const ReadyKey&) = default;
-};
-
-struct ReadyRow;
-
-/// A lane that the request wants, read forward.
-struct LaneReader {
-  LaneId id = 0;
-  const Lane* names = nullptr;
-  ClaimLimit* kind = nullptr;
-  ClaimLimit* queue = nullptr;   // null: bounded by the total alone
-  std::deque<ReadyRow*> read{};  // and not yet merged
-  std::size_t read_at_once = 1;
-  ReadyKey read_to{std::numeric_limits<int>::min(), TimePoint::min(), 0};  // the last row read
-  ReadyKey used_to{};  // the last row that something was taken of; all rows before it were used, too
-  bool used = false;
-  std::int64_t taken = 0;  // jobs that are ready no longer
-  std::int64_t claimed = 0;
-
-  [[nodiscard]] std::size_t left(std::size_t total) const {
-    auto left = std::min(total, kind->limit);
-    if (queue != nullptr) left = std::min(left, queue->limit);
-    return left;
-  }
-};
-
-/// A row of quern_ready with what is left of it.
-struct ReadyRow {
-  LaneReader* lane = nullptr;
-  ReadyKey key{};  // as stored
-  bool changed = false;
-  IdRuns ids{};
-  std::size_t run = 0;  // the range that begins with the next id; those before are used up
-  bool used = false;
-
-  [[nodiscard]] ReadyKey next() const { return {key.priority, key.run_at, ids[run].first}; }
-  [[nodiscard]] bool empty() const { return run == ids.size(); }
-};
-
-bool is_later(const ReadyRow* a, const ReadyRow* b) { return a->next() > b->next(); }
 
 /// What was before this claim.
 struct Past {
@@ -89,7 +29,8 @@ struct Refused {
   Past past{};
 };
 
-/// A claim in progress: merges the wanted lanes by (priority, run_at, id).
+/// A claim in progress: merges the wanted lanes by (priority, run_at, id), with ageing their priorities by
+/// (turn, id).
 class Claiming {
  public:
   Claiming(Work& work, const ClaimRequest& request)
@@ -139,9 +80,24 @@ class Claiming {
       if (kind == nullptr || (queues_ && queue == nullptr) || paused.contains(names.queue)) continue;
       lanes_.push_back({.id = id, .names = &names, .kind = kind, .queue = queue});
     }
+    if (request_.ageing > Duration::zero()) split_by_priority();
     for (LaneReader& lane : lanes_) {
       if (lane.left(left_) > 0) merge_next(lane);
     }
+  }
+
+  /// With ageing a lane is in order within each priority only. Cost: a lookup per lane and priority in it.
+  void split_by_priority() {
+    std::deque<LaneReader> parts;
+    for (const LaneReader& lane : lanes_) {
+      auto priority = work_.db.value(sql::next_priority, lane.id, std::numeric_limits<int>::min());
+      for (; priority; priority = work_.db.value(sql::next_priority, lane.id, *priority)) {
+        LaneReader& part = parts.emplace_back(lane);
+        part.one_priority = true;
+        part.read_to.priority = static_cast<int>(*priority);
+      }
+    }
+    lanes_ = std::move(parts);
   }
 
   void push(ReadyRow& row) {
@@ -159,12 +115,16 @@ class Claiming {
 
   void read_more(LaneReader& lane) {
     constexpr std::size_t most_at_once = 256;
-    Query row = work_.db.query(sql::next_ready);
+    Query row = work_.db.query(lane.one_priority ? sql::next_ready_of_priority : sql::next_ready);
     row.bind(lane.id, lane.read_to.priority, lane.read_to.run_at, lane.read_to.id, lane.read_at_once);
     while (row.step()) {
       ReadyRow& read = rows_.emplace_back();
       read.lane = &lane;
-      read.key = {row.small(0), row.time(1), row.id(2).value};
+      read.key = read.turn = {row.small(0), row.time(1), row.id(2).value};
+      if (lane.one_priority) {
+        read.turn.priority = 0;
+        read.turn.run_at = request_.turn(Priority{read.key.priority}, read.key.run_at);
+      }
       read.changed = row.small(4) != 0;
       read.ids = unpack_ready(row.id(2).value, row.id(3).value, row.bytes(5));
       if (read.ids.empty()) damaged("a row of quern_ready cannot be read");
@@ -186,7 +146,7 @@ class Claiming {
     auto stop = std::numeric_limits<std::uint64_t>::max();
     if (!heap_.empty()) {
       const ReadyKey other = heap_.front()->next();
-      if (other.priority == row.key.priority && other.run_at == row.key.run_at) stop = other.id;
+      if (other.priority == row.turn.priority && other.run_at == row.turn.run_at) stop = other.id;
     }
     while (!row.empty() && row.ids[row.run].first < stop && budget > 0) {
       IdRange& range = row.ids[row.run];
@@ -308,8 +268,8 @@ class Claiming {
   void write_back() {
     for (const LaneReader& lane : lanes_) {
       if (!lane.used) continue;
-      work_.db.run(sql::delete_ready_prefix, lane.id, lane.used_to.priority, lane.used_to.run_at,
-                   lane.used_to.id);
+      work_.db.run(lane.one_priority ? sql::delete_priority_prefix : sql::delete_ready_prefix, lane.id,
+                   lane.used_to.priority, lane.used_to.run_at, lane.used_to.id);
       work_.count(lane.id, JobState::ready, -lane.taken);
       work_.count(lane.id, JobState::running, lane.claimed);
     }

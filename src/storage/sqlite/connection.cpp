@@ -11,6 +11,8 @@
 namespace quern::inline v1::sqlite {
 namespace {
 
+constexpr Statement page_size{"page_size", "PRAGMA page_size"};
+
 // SQLite may be built to read every "file:..." as a URI; a path of ours is only ever a path.
 std::string as_plain_path(const std::string& path) { return path.starts_with("file:") ? "./" + path : path; }
 
@@ -93,7 +95,7 @@ void Connection::configure(const OpenSettings& settings) {
     if (sqlite3_db_readonly(db_, "main") == 1) throw open_failure(SQLITE_READONLY, db_, file_, false);
     switch_to_wal(settings.busy_timeout_ms);
     execute(settings.full_sync ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
-    execute(fmt::format("PRAGMA wal_autocheckpoint={}", settings.wal_autocheckpoint).c_str());
+    log_room_.attach(db_, static_cast<int>(value(page_size).value_or(4096)), settings.wal_autocheckpoint);
     // A burst may let the log grow; it does not have to stay on the disk.
     execute("PRAGMA journal_size_limit=67108864");
     // Some builds overwrite what is deleted with zeros, which costs a write per freed page.

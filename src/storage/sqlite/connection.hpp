@@ -12,6 +12,7 @@
 #include "quern/core/error.hpp"
 #include "quern/core/job_id.hpp"
 #include "quern/core/time.hpp"
+#include "storage/sqlite/log_room.hpp"
 
 namespace quern::inline v1::sqlite {
 
@@ -152,6 +153,8 @@ class Connection {
   /// one.
   [[nodiscard]] bool usable() const noexcept { return usable_; }
   void give_up() noexcept { usable_ = false; }
+  /// Call at the begin of a write transaction; see LogRoom.
+  void make_room_in_log() noexcept { log_room_.make_room(); }
   /// Throws StorageError when the file was deleted or replaced since it was opened. Cost: one stat.
   void check_in_place();
 
@@ -166,6 +169,7 @@ class Connection {
   sqlite3* db_ = nullptr;
   std::string file_;
   std::unordered_map<const Statement*, sqlite3_stmt*> statements_;
+  LogRoom log_room_;
   bool owned_ = true;
   bool usable_ = true;
 };

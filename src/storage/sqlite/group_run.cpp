@@ -155,6 +155,7 @@ SqliteStorage::Impl::Together SqliteStorage::Impl::run_together(const CallRange&
 
 void SqliteStorage::Impl::serve(const CallRange& group) noexcept {
   const std::lock_guard lock(mutex_);
+  ++own_writes_;
   if (run_together(group) == Together::one_by_one) {
     std::exception_ptr not_begun;  // waiting once more for who holds the file would take too long
     for (GroupCall& call : group) {
@@ -165,6 +166,7 @@ void SqliteStorage::Impl::serve(const CallRange& group) noexcept {
       }
     }
   }
+  ++own_writes_;
   if (!version_wanted_) return;
   try {
     look_for_changes();

@@ -46,6 +46,7 @@ SqliteStorage::Impl::Impl(std::string path, SqliteOptions options)
   check_options(path_, options_);
   writer_ = open(true, false);
   sqlite::migrate(*writer_);
+  look_for_changes();
   full_path_ = sqlite3_db_filename(writer_->handle(), "main");
   identity_ = identity();
 }
@@ -107,13 +108,46 @@ void SqliteStorage::Impl::tell(const Work& work) const noexcept {
 }
 
 void SqliteStorage::Impl::observe(StorageObserver& observer) {
-  const std::lock_guard lock(mutex_);
-  observers_.push_back(&observer);
+  {
+    const std::lock_guard lock(mutex_);
+    observers_.push_back(&observer);
+  }
+  watch_if_wanted();
 }
 
 void SqliteStorage::Impl::unobserve(StorageObserver& observer) {
-  const std::lock_guard lock(mutex_);
-  std::erase(observers_, &observer);
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase(observers_, &observer);
+  }
+  watch_if_wanted();
+}
+
+void SqliteStorage::Impl::watch_if_wanted() {
+  const std::lock_guard watch_lock(watch_mutex_);
+  bool wanted = false;
+  {
+    const std::lock_guard lock(mutex_);
+    wanted = std::any_of(observers_.begin(), observers_.end(),
+                         [](const auto* o) { return o->wants_foreign_changes(); });
+  }
+  if (!wanted) {
+    watch_.reset();
+  } else if (!watch_ && options_.vfs.empty()) {  // another VFS may keep its log anywhere
+    watch_ = std::make_unique<sqlite::ChangeWatch>(
+        full_path_ + "-wal",
+        sqlite::ChangeWatch::Questions{.look =
+                                           [this, seen = foreign_changes()]() mutable {
+                                             const std::uint64_t now = foreign_changes();
+                                             return std::exchange(seen, now) != now;
+                                           },
+                                       .own_writes = [this] { return own_writes_.load(); }});
+  }
+}
+
+bool SqliteStorage::Impl::watches_foreign_changes() const {
+  const std::lock_guard lock(watch_mutex_);
+  return watch_ && watch_->watching();
 }
 
 std::uint64_t SqliteStorage::Impl::foreign_changes() {
@@ -130,8 +164,12 @@ std::uint64_t SqliteStorage::Impl::foreign_changes() {
 
 void SqliteStorage::Impl::look_for_changes() {
   const auto version = static_cast<std::uint64_t>(writer().value(sqlite::sql::data_version).value_or(0));
-  last_version_ = (generation_ << 32U) + version;
+  const std::uint64_t now = (generation_ << 32U) + version;
   version_wanted_ = false;
+  if (last_version_.exchange(now) == now) return;
+  for (StorageObserver* const observer : observers_) {
+    if (observer->wants_foreign_changes()) observer->on_foreign_change();
+  }
 }
 
 bool SqliteStorage::Impl::is_our_file(sqlite3* host) const {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "quern/storage/sqlite_storage.hpp"
+#include "storage/sqlite/change_watch.hpp"
 #include "storage/sqlite/commit_group.hpp"
 #include "storage/sqlite/connection.hpp"
 #include "storage/sqlite/lanes.hpp"
@@ -59,6 +60,7 @@ class SqliteStorage::Impl {
   void observe(StorageObserver& observer);
   void unobserve(StorageObserver& observer);
   std::uint64_t foreign_changes();
+  [[nodiscard]] bool watches_foreign_changes() const;
   std::vector<InsertResult> insert_within(sqlite3* host, std::span<NewJob> jobs);
 
   [[nodiscard]] const ClockRef& clock() const noexcept { return options_.clock; }
@@ -85,6 +87,8 @@ class SqliteStorage::Impl {
   Together run_together(const sqlite::CallRange& group) noexcept;
   class GroupRun;
   void look_for_changes();
+  /// Starts or ends the thread that watches for foreign changes, as the observers want it.
+  void watch_if_wanted();
 
   [[nodiscard]] std::unique_ptr<sqlite::Connection> open(bool create, bool read_only) const;
   /// The writing connection, opened anew where it was spoiled.
@@ -107,8 +111,13 @@ class SqliteStorage::Impl {
   std::vector<StorageObserver*> observers_;
   std::atomic<std::uint64_t> last_version_{0};
   std::atomic<bool> version_wanted_{false};  // somebody asked for it while the mutex was held
+  std::atomic<std::uint64_t> own_writes_{
+      0};  // raised before and after each group, so odd while one is at work
 
-  sqlite::ReaderPool readers_;  // the last member: its connections are closed before the writer's
+  sqlite::ReaderPool readers_;  // its connections are closed before the writer's
+
+  mutable std::mutex watch_mutex_;              // guards what follows; taken before mutex_
+  std::unique_ptr<sqlite::ChangeWatch> watch_;  // the last member: its thread uses the others
 };
 
 }  // namespace quern::inline v1

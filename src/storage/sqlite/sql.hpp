@@ -142,6 +142,21 @@ inline constexpr Statement next_ready{
 inline constexpr Statement delete_ready_prefix{
     "delete_ready_prefix",
     "DELETE FROM quern_ready WHERE lane = ?1 AND (priority, run_at, first_id) <= (?2, ?3, ?4)"};
+// The lane's next priority above ?2.
+// SEARCH quern_ready USING PRIMARY KEY (lane=? AND priority>?)
+inline constexpr Statement next_priority{
+    "next_priority",
+    "SELECT priority FROM quern_ready WHERE lane = ?1 AND priority > ?2 ORDER BY priority LIMIT 1"};
+// The same two for one priority alone.
+// SEARCH quern_ready USING PRIMARY KEY (lane=? AND priority=? AND (run_at,first_id)>(?,?))
+inline constexpr Statement next_ready_of_priority{
+    "next_ready_of_priority",
+    "SELECT priority, run_at, first_id, last_id, changed, ids FROM quern_ready "
+    "WHERE lane = ?1 AND priority = ?2 AND (run_at, first_id) > (?3, ?4) ORDER BY run_at, first_id LIMIT ?5"};
+// SEARCH quern_ready USING PRIMARY KEY (lane=? AND priority=? AND (run_at,first_id)<(?,?))
+inline constexpr Statement delete_priority_prefix{
+    "delete_priority_prefix",
+    "DELETE FROM quern_ready WHERE lane = ?1 AND priority = ?2 AND (run_at, first_id) <= (?3, ?4)"};
 // The rows that may hold a job, likeliest first.
 // SEARCH quern_ready USING PRIMARY KEY (lane=? AND priority=? AND run_at=? AND first_id<?)
 inline constexpr Statement ready_with{

@@ -32,6 +32,8 @@ std::vector<InsertResult> SqliteStorage::insert(std::span<const NewJob> jobs) {
 }
 
 std::vector<Claim> SqliteStorage::claim(const ClaimRequest& request) {
+  if (request.ageing < Duration::zero())
+    throw InvalidArgument("ageing", fmt::format("is {}, it must not be negative", to_text(request.ageing)));
   for (const ClaimLimit& kind : request.kinds) {
     if (kind.max_attempts < 1)
       throw InvalidArgument("kinds", fmt::format("\"{}\" has max_attempts {}, it must be at least 1",
@@ -216,6 +218,7 @@ bool SqliteStorage::erase_record(std::string_view collection, std::string_view k
 void SqliteStorage::observe(StorageObserver& observer) { impl_->observe(observer); }
 void SqliteStorage::unobserve(StorageObserver& observer) { impl_->unobserve(observer); }
 std::uint64_t SqliteStorage::foreign_changes() { return impl_->foreign_changes(); }
+bool SqliteStorage::watches_foreign_changes() const { return impl_->watches_foreign_changes(); }
 ClockRef SqliteStorage::clock() const { return impl_->clock(); }
 std::string SqliteStorage::describe() const { return "sqlite:" + impl_->path(); }
 

@@ -19,7 +19,10 @@ void roll_back(Connection& db) noexcept {
 
 }  // namespace
 
-WriteTransaction::WriteTransaction(Connection& db) : db_(db) { db_.run(sql::begin); }
+WriteTransaction::WriteTransaction(Connection& db) : db_(db) {
+  db_.run(sql::begin);
+  db_.make_room_in_log();
+}
 
 WriteTransaction::~WriteTransaction() { roll_back(db_); }
 

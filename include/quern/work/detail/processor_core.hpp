@@ -30,11 +30,16 @@ struct ProcessorOptions {
   /// Whose job is next. `weighted` and `strict` need `queues`, and ask the storage queue by queue: each claim
   /// may be as many transactions as queues have jobs.
   QueueOrder queue_order = QueueOrder::priority;
+  /// How long a job is due until it has gained one level of priority on those that come later, so that low
+  /// priority can't starve: with 10 min a job of level 3 goes before all of level 2 that are due more than
+  /// 10 min after it. 0: it never gains one. Up to 365 days.
+  Duration ageing{0};
   Duration lease = std::chrono::seconds(
       30);  ///< Dead after so long without a renewal. Shorter: quicker rescue, more writes.
   Duration poll_interval = std::chrono::seconds(1);  ///< How long a lost wake-up can delay a job.
   Duration watch_interval =
-      std::chrono::milliseconds(50);  ///< How soon another process's enqueue is noticed.
+      std::chrono::milliseconds(50);  ///< How soon another process's enqueue is noticed, where the storage
+                                      ///< does not watch for it by itself.
   Duration stop_grace =
       std::chrono::seconds(10);  ///< How long a handler may go on after it was asked to stop.
   Duration progress_interval = std::chrono::milliseconds(200);  ///< How often progress is written.
@@ -112,6 +117,8 @@ class ProcessorCore final : private StorageObserver, private RunPort {
   // StorageObserver
   void on_work() noexcept override;
   void on_cancel(std::span<const JobId> running) noexcept override;
+  [[nodiscard]] bool wants_foreign_changes() const noexcept override { return true; }
+  void on_foreign_change() noexcept override;
   // RunPort
   RunCheck save_step(const RunRef& run, const Step& step) override;
   std::vector<Step> steps(JobId id) override;

@@ -1,0 +1,69 @@
+// The write-ahead log grows ahead of the commits, so that they do not wait for the file system's journal.
+#include <filesystem>
+#include <string>
+
+#include "sqlite_consistency.hpp"
+#include "sqlite_fault_vfs.hpp"
+#include "sqlite_fixture.hpp"
+#include "support/catch.hpp"
+
+using quern::SqliteStorage;
+using quern_test::FaultVfs;
+using quern_test::Io;
+using quern_test::TempFolder;
+
+namespace {
+
+void put(SqliteStorage& storage, int number) {
+  storage.put_record({.collection = "c", .key = std::to_string(number)});
+}
+
+}  // namespace
+
+TEST_CASE("the log of a SQLite file grows in large steps, and no further than to its checkpoint",
+          "[storage][sqlite]") {
+  const TempFolder folder;
+  const auto path = (folder / "jobs.db").string();
+  const auto log_size = [&] { return std::filesystem::file_size(path + "-wal"); };
+  {
+    SqliteStorage storage(path, {.wal_autocheckpoint = 100});
+    put(storage, 0);
+    const auto size = log_size();
+    CHECK(size >= 256U << 10U);
+    int steps = 0;
+    auto last = size;
+    for (int i = 1; i < 400; ++i) {
+      put(storage, i);
+      if (log_size() != last) ++steps;
+      last = log_size();
+    }
+    CHECK(steps <= 2);
+    CHECK(last < 100U * 4120U + (600U << 10U));
+    CHECK(storage.list_records("c", "", 1000).size() == 400);
+    // Who opens it now reads the log with its zeros at the end.
+    CHECK(SqliteStorage(path).list_records("c", "", 1000).size() == 400);
+  }
+  CHECK(quern_test::SqliteConsistency(path).faults().empty());
+  CHECK(SqliteStorage(path).list_records("c", "", 1000).size() == 400);
+}
+
+TEST_CASE("a log that cannot grow ahead of the commits grows with them", "[storage][sqlite]") {
+  FaultVfs vfs;
+  const TempFolder folder;
+  const auto path = (folder / "jobs.db").string();
+  {
+    SqliteStorage storage(path, {.vfs = vfs.name()});
+    int refused = 0;
+    vfs.set([&](Io call, const char* file) {
+      const bool to_log = file != nullptr && std::string(file).ends_with("-wal");
+      if (call != Io::write || !to_log || refused > 0) return SQLITE_OK;
+      ++refused;
+      return SQLITE_FULL;
+    });
+    for (int i = 0; i < 50; ++i) put(storage, i);  // the first write that they bring about is for the room
+    CHECK(refused == 1);
+    vfs.set({});
+    CHECK(storage.list_records("c", "", 1000).size() == 50);
+  }
+  CHECK(quern_test::SqliteConsistency(path).faults().empty());
+}

@@ -1,0 +1,92 @@
+// How a processor hears of what other processes do to its storage.
+#include <memory>
+
+#include "quern/quern.hpp"
+#include "storage/forwarding_storage.hpp"
+#include "support/catch.hpp"
+
+using namespace std::chrono_literals;
+using quern::JobId;
+using quern::JobState;
+
+namespace {
+
+/// A storage that others share: its own observers hear of nothing but what the test tells them.
+class SharedStorage final : public quern_test::ForwardingStorage {
+ public:
+  using ForwardingStorage::ForwardingStorage;
+  void observe(quern::StorageObserver& told) override {
+    if (told.wants_foreign_changes()) observer = &told;
+  }
+  void unobserve(quern::StorageObserver& /*told*/) override { observer = nullptr; }
+  std::uint64_t foreign_changes() override { return ++asked; }
+  [[nodiscard]] bool watches_foreign_changes() const override { return watches; }
+
+  bool watches = true;
+  std::uint64_t asked = 0;
+  quern::StorageObserver* observer = nullptr;
+};
+
+struct Scene {
+  quern::ManualClock clock;
+  quern::StorageAdapter<quern::MemoryStorage> inner{quern::ClockRef(clock)};
+  SharedStorage storage{inner};
+  quern::JobQueue<SharedStorage> queue{storage};
+  quern::HandlerRegistry handlers = quern::HandlerRegistry().on("work", [](quern::JobContext&) {});
+  std::unique_ptr<quern::Processor<SharedStorage, quern::InlineExecutor>> processor =
+      std::make_unique<quern::Processor<SharedStorage, quern::InlineExecutor>>(queue, handlers);
+
+  quern::NextTick settle() {
+    for (;;) {
+      const quern::NextTick next = processor->tick(clock.now());
+      if (next.at > clock.now()) return next;
+    }
+  }
+  /// As another process would.
+  JobId add() {
+    const quern::NewJob job{.id = inner.reserve_ids(1), .kind = "work"};
+    inner.insert({&job, 1});
+    return job.id;
+  }
+  [[nodiscard]] JobState state(JobId id) { return inner.find({&id, 1}).at(0).value().state; }
+  int ticks_of_a_minute() {
+    const auto end = clock.now() + 1min;
+    int ticks = 0;
+    for (; clock.now() < end; ++ticks) clock.advance(settle().at - clock.now());
+    return ticks;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a processor asks for foreign changes on a timer only where its storage does not watch for them",
+          "[processor]") {
+  Scene scene;
+  scene.settle();
+  CHECK(scene.ticks_of_a_minute() <= 100);
+  scene.storage.watches = false;
+  CHECK(scene.ticks_of_a_minute() >= 1000);  // each 50 ms
+  scene.storage.watches = true;
+  CHECK(scene.ticks_of_a_minute() <= 100);
+}
+
+TEST_CASE("a processor that is told of a foreign change looks for work at once", "[processor]") {
+  Scene scene;
+  scene.settle();
+  const JobId id = scene.add();
+  CHECK(scene.settle().at > scene.clock.now());
+  CHECK(scene.state(id) == JobState::ready);  // nobody has told it
+  REQUIRE(scene.storage.observer != nullptr);
+  scene.storage.observer->on_foreign_change();
+  scene.settle();
+  CHECK(scene.state(id) == JobState::completed);
+}
+
+TEST_CASE("a foreign change that got lost delays a job until the next poll", "[processor]") {
+  Scene scene;
+  scene.settle();
+  const JobId id = scene.add();
+  const auto begin = scene.clock.now();
+  while (scene.state(id) != JobState::completed) scene.clock.advance(scene.settle().at - scene.clock.now());
+  CHECK(scene.clock.now() - begin <= 2s);
+}
