@@ -139,8 +139,7 @@ std::vector<Step> MemoryStorage::steps(JobId id) {
 
 std::vector<JobId> MemoryStorage::cancel_requests(NodeId node) {
   const std::lock_guard lock(impl_->mutex);
-  const auto& ids = impl_->jobs.asked_to_stop(node);
-  return {ids.begin(), ids.end()};
+  return impl_->jobs.asked_to_stop(node);
 }
 
 NodeId MemoryStorage::register_node(const NodeInfo& info) {

@@ -17,9 +17,9 @@ std::vector<ChangeResult> change_waiting(std::span<const JobId> ids, const Find&
     Row* const row = find(id);
     if (row == nullptr) {
       results.push_back(ChangeResult::unknown);
-    } else if (is_terminal(row->job.state)) {
+    } else if (is_terminal(row->state())) {
       results.push_back(ChangeResult::ended);
-    } else if (row->job.state == JobState::running) {
+    } else if (row->state() == JobState::running) {
       results.push_back(ChangeResult::running);
     } else {
       edit(*row);
@@ -42,8 +42,8 @@ std::vector<ChangeResult> Jobs::reschedule(Call& call, std::span<const JobId> id
   return change_waiting(
       ids, [&](JobId id) { return find_row(id); },
       [&](Row& row) {
-        if (row.job.state == JobState::blocked) {
-          row.job.run_at = run_at;
+        if (row.state() == JobState::blocked) {
+          row.run_at = run_at;
         } else {
           wait_until(call, row, run_at);
         }
@@ -57,8 +57,9 @@ std::vector<ChangeResult> Jobs::set_priority(Call& call, std::span<const JobId> 
   return change_waiting(
       ids, [&](JobId id) { return find_row(id); },
       [&](Row& row) {
-        change(row, [&](Row& r) { r.job.priority = priority; });
-        if (row.job.state == JobState::scheduled) wait_until(call, row, row.job.run_at);
+        const bool scheduled = row.state() == JobState::scheduled;
+        change(find_slot(row.job_id()), row, [&](Row& r) { r.set_priority(priority); });
+        if (scheduled) wait_until(call, row, row.run_at);
         event(call, JobEventType::priority_changed, row, reason);
       });
 }
@@ -71,21 +72,22 @@ std::vector<EraseResult> Jobs::erase(Call& call, std::span<const JobId> ids) {
 }
 
 EraseResult Jobs::erase_one(Call& call, JobId id) {
-  Row* const row = find_row(id);
-  if (row == nullptr) return EraseResult::unknown;
-  if (row->job.state == JobState::running) return EraseResult::running;
-  if (!row->waiters.empty()) return EraseResult::needed;
+  const Slot slot = find_slot(id);
+  if (slot == no_slot) return EraseResult::unknown;
+  Row* const row = &rows_[slot];
+  if (row->state() == JobState::running) return EraseResult::running;
+  if (const More* const rest = has_more(*row); rest != nullptr && !rest->waiters.empty())
+    return EraseResult::needed;
   event(call, JobEventType::erased, *row);
   drop_waits(*row);
   release_key(*row);
-  indexes_.remove(*row);
-  rows_.erase(id);
+  forget(slot);
   return EraseResult::erased;
 }
 
 std::optional<JobId> Jobs::holder_of(const Call& call, const std::string& key) {
   const Row* const holder = key_holder(key, call.now);
-  return holder == nullptr ? std::nullopt : std::optional(holder->job.id);
+  return holder == nullptr ? std::nullopt : std::optional(holder->job_id());
 }
 
 }  // namespace quern::inline v1::memory

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <queue>
 
 #include "quern/core/error.hpp"
@@ -7,57 +8,6 @@
 
 namespace quern::inline v1::memory {
 namespace {
-
-/// What is still free of each limit of a request.
-class Room {
- public:
-  explicit Room(const ClaimRequest& request) : total_(request.limit), every_queue_(!request.queues) {
-    for (const ClaimLimit& kind : request.kinds) kinds_.emplace(kind.name, kind.limit);
-    if (request.queues) {
-      for (const ClaimLimit& queue : *request.queues) queues_.emplace(queue.name, queue.limit);
-    }
-  }
-
-  [[nodiscard]] bool any() const { return total_ > 0; }
-  [[nodiscard]] bool for_kind(const std::string& kind) const { return left(kinds_, kind) > 0; }
-  [[nodiscard]] bool for_queue(const std::string& queue) const {
-    return every_queue_ || left(queues_, queue) > 0;
-  }
-  void take(const std::string& kind, const std::string& queue) {
-    --total_;
-    --kinds_.at(kind);
-    if (!every_queue_) --queues_.at(queue);
-  }
-
- private:
-  using Limits = std::map<std::string, std::size_t>;
-  static std::size_t left(const Limits& limits, const std::string& name) {
-    const auto it = limits.find(name);
-    return it == limits.end() ? 0 : it->second;
-  }
-
-  std::size_t total_;
-  bool every_queue_;
-  Limits kinds_;
-  Limits queues_;
-};
-
-/// A lane being read, its next job at the front.
-struct Reader {
-  const std::string* kind = nullptr;
-  const std::string* queue = nullptr;
-  Indexes::Lane::const_iterator at;
-  Indexes::Lane::const_iterator end;
-};
-struct LaterFirst {  // std::priority_queue puts the greatest on top
-  const ClaimRequest* request = nullptr;
-  [[nodiscard]] ReadyKey turn(const Reader& reader) const {
-    if (request->ageing == Duration::zero()) return *reader.at;
-    return {Priority{0}, request->turn(reader.at->priority, reader.at->run_at), reader.at->id};
-  }
-  bool operator()(const Reader& a, const Reader& b) const { return turn(b) < turn(a); }
-};
-using Readers = std::priority_queue<Reader, std::vector<Reader>, LaterFirst>;
 
 void check_request(const ClaimRequest& request) {
   if (request.ageing < Duration::zero())
@@ -69,87 +19,147 @@ void check_request(const ClaimRequest& request) {
   }
 }
 
-Claim claim_of(const Row& row, TimePoint now) {
-  const Job& job = row.job;
-  return {.ref = {.id = job.id, .epoch = job.epoch, .node = NodeId{job.node}},
-          .kind = job.kind,
-          .queue = job.queue,
-          .payload = job.payload,
-          .priority = job.priority,
-          .tenant = job.tenant,
-          .tags = job.tags,
-          .created_by = job.created_by,
-          .digest = job.digest,
-          .parents = job.parents,
-          .run = job.run,
-          .attempt = job.attempt,
-          .max_attempts = row.claimed_max_attempts,
-          .timeout = job.timeout,
-          .run_at = job.run_at,
-          .created_at = job.created_at,
-          .claimed_at = now};
-}
+/// What is still free of one kind's limit, or of one queue's.
+struct Room {
+  std::size_t left = 0;
+  int max_attempts = 0;  ///< Of a kind.
+};
 
 }  // namespace
+
+/// The ready jobs of one lane and priority, the next one at the front.
+struct Jobs::Reader {
+  Line* line = nullptr;
+  Lane* lane = nullptr;
+  Room* kind = nullptr;
+  Room* queue = nullptr;  ///< Null: every queue has room.
+  int level = 0;
+  // The place of its next job among all.
+  int turn_level = 0;
+  Line::Key turn{};
+
+  struct LaterFirst {  // std::push_heap puts the greatest on top
+    bool operator()(const Reader& a, const Reader& b) const {
+      if (a.turn_level != b.turn_level) return b.turn_level < a.turn_level;
+      return b.turn < a.turn;
+    }
+  };
+};
 
 std::vector<Claim> Jobs::claim(Call& call, const ClaimRequest& request) {
   check_request(request);
   if (!nodes_.alive(request.node)) return {};
-  Room room(request);
-  std::map<std::string, int> max_attempts;
-  Readers readers(LaterFirst{&request});
+  std::map<const Kind*, Room> kinds;
+  std::map<const Queue*, Room> queues;
+  if (request.queues)
+    for (const ClaimLimit& queue : *request.queues)
+      if (const Queue* const known = names_.find_queue(queue.name))
+        queues.emplace(known, Room{.left = queue.limit});
+
+  const auto key_of = [&](Slot slot) { return Line::Key{rows_[slot].run_at, rows_[slot].id}; };
+  const bool ageing = request.ageing > Duration::zero();
+  const auto look = [&](Reader& reader) {
+    reader.turn = key_of(reader.line->front(key_of));
+    reader.turn_level = reader.level;
+    if (!ageing) return;
+    reader.turn_level = 0;
+    reader.turn.time = request.turn(Priority{reader.level}, reader.turn.time);
+  };
+  std::vector<Reader> readers;
   for (const ClaimLimit& kind : request.kinds) {
-    const bool again = !max_attempts.emplace(kind.name, kind.max_attempts).second;
-    const auto lanes = indexes_.lanes().find(kind.name);
-    if (again || kind.limit == 0 || lanes == indexes_.lanes().end()) continue;
-    for (const auto& [queue, lane] : lanes->second) {
-      if (!room.for_queue(queue) || queues_.at(queue).paused) continue;
-      // With ageing a lane is in order within each priority only.
-      for (auto at = lane.begin(); at != lane.end();) {
-        const auto end =
-            request.ageing == Duration::zero()
-                ? lane.end()
-                : lane.lower_bound({Priority{at->priority.level + 1}, TimePoint::min(), JobId{}});
-        readers.push({&lanes->first, &queue, at, end});
-        at = end;
+    const Kind* const known = names_.find_kind(kind.name);
+    if (known == nullptr || kind.limit == 0) continue;
+    const auto [room, added] = kinds.try_emplace(known, Room{kind.limit, kind.max_attempts});
+    if (!added) continue;
+    for (Lane* const lane : known->ready) {
+      if (lane->queue->paused) continue;
+      const auto queue = queues.find(lane->queue);
+      if (request.queues && queue == queues.end()) continue;
+      for (std::size_t level = 0; level < lane->ready.size(); ++level) {
+        Line* const line = lane->ready[level].get();
+        if (line == nullptr || line->empty()) continue;
+        Reader reader{.line = line,
+                      .lane = lane,
+                      .kind = &room->second,
+                      .queue = request.queues ? &queue->second : nullptr,
+                      .level = static_cast<int>(level)};
+        look(reader);
+        readers.push_back(reader);
       }
     }
   }
-
-  // The lanes are merged first and changed after: what an expiry sets free is for the next claim.
-  std::vector<Row*> chosen;
-  std::vector<Row*> expired;
-  while (room.any() && !readers.empty()) {
-    Reader reader = readers.top();
-    readers.pop();
-    if (!room.for_kind(*reader.kind) || !room.for_queue(*reader.queue)) continue;
-    Row& row = rows_.at(reader.at->id);
-    if (row.job.deadline && *row.job.deadline <= call.now) {
-      expired.push_back(&row);
-    } else {
-      chosen.push_back(&row);
-      room.take(*reader.kind, *reader.queue);
-    }
-    if (++reader.at != reader.end) readers.push(reader);
-  }
+  std::make_heap(readers.begin(), readers.end(), Reader::LaterFirst{});
 
   std::vector<Claim> claims;
-  claims.reserve(chosen.size());
-  for (Row* const row : chosen) {
-    change(*row, [&](Row& r) {
-      r.job.state = JobState::running;
-      r.job.node = request.node.value;
-      r.job.started_at = call.now;
-      ++r.job.attempt;
-      ++r.job.epoch;
-      r.claimed_max_attempts = r.job.max_attempts > 0 ? r.job.max_attempts : max_attempts.at(r.job.kind);
-    });
-    event(call, JobEventType::started, *row);
-    claims.push_back(claim_of(*row, call.now));
+  std::vector<JobId> expired;  // what an expiry sets free is for the next claim
+  while (claims.size() < request.limit && !readers.empty()) {
+    std::pop_heap(readers.begin(), readers.end(), Reader::LaterFirst{});
+    Reader& reader = readers.back();
+    if (reader.kind->left == 0 || (reader.queue != nullptr && reader.queue->left == 0)) {
+      readers.pop_back();
+      continue;
+    }
+    constexpr std::size_t ahead = 8;  // by then the row has come
+    reader.line->prefetch(rows_, ahead);
+    const Slot slot = reader.line->front(key_of);
+    Row& row = rows_[slot];
+    if (const More* const rest = has_more(row); rest != nullptr && rest->deadline <= call.now) {
+      reader.line->remove(row, key_of(slot));
+      expired.push_back(row.job_id());
+    } else {
+      if (claims.empty()) claims.reserve(std::min(request.limit, std::size_t{64}));
+      --reader.kind->left;
+      if (reader.queue != nullptr) --reader.queue->left;
+      give(call, request, row, reader.kind->max_attempts, claims);
+    }
+    if (reader.line->empty()) {
+      readers.pop_back();
+    } else {
+      look(reader);
+      std::push_heap(readers.begin(), readers.end(), Reader::LaterFirst{});
+    }
   }
-  for (Row* const row : expired) expire(call, *row);
+  for (const JobId id : expired) expire(call, row_at(id));
   settle(call);
   return claims;
+}
+
+void Jobs::give(Call& call, const ClaimRequest& request, Row& row, int max_attempts,
+                std::vector<Claim>& claims) {
+  change(find_slot(row.job_id()), row, [&](Row& r) {
+    r.set_state(JobState::running);
+    r.end_or_node = static_cast<std::int64_t>(request.node.value);
+    r.started_at = call.now;
+    r.attempt = (r.attempt + 1) & most_attempts;
+    ++r.epoch;
+    if (r.max_attempts == 0 || r.max_is_claimed != 0) {
+      r.max_attempts = static_cast<unsigned>(max_attempts) & most_attempts;
+      r.max_is_claimed = 1;
+    }
+  });
+  event(call, JobEventType::started, row);
+  const Profile& shared = profile(row);
+  Claim& claim = claims.emplace_back();
+  claim.ref = {.id = row.job_id(), .epoch = row.epoch, .node = request.node};
+  claim.kind = shared.lane->kind->name;
+  claim.queue = shared.lane->queue->name;
+  claim.payload = payload_of(row);
+  claim.priority = row.priority();
+  claim.attempt = static_cast<int>(row.attempt);
+  claim.max_attempts = static_cast<int>(row.max_attempts);
+  claim.timeout = shared.timeout;
+  claim.run_at = row.run_at;
+  claim.created_at = row.created_at;
+  claim.claimed_at = call.now;
+  const More* const rest = has_more(row);
+  if (rest == nullptr) return;
+  claim.tenant = rest->tenant;
+  claim.tags = rest->tags;
+  claim.created_by = rest->created_by;
+  claim.digest = rest->digest;
+  claim.parents = rest->parents;
+  claim.run = rest->run;
+  if (rest->timeout != Duration::zero()) claim.timeout = rest->timeout;
 }
 
 }  // namespace quern::inline v1::memory

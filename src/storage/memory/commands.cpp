@@ -13,12 +13,14 @@ std::vector<CancelResult> Jobs::cancel(Call& call, std::span<const JobId> ids, s
     Row* const row = find_row(id);
     if (row == nullptr) {
       results.push_back(CancelResult::unknown);
-    } else if (is_terminal(row->job.state)) {
+    } else if (is_terminal(row->state())) {
       results.push_back(CancelResult::ended);
-    } else if (row->job.state == JobState::running) {
-      if (!row->job.cancel_requested) {
-        change(*row, [](Row& r) { r.job.cancel_requested = true; });
-        row->cancel_reason = reason;
+    } else if (row->state() == JobState::running) {
+      More& rest = more(*row);
+      if (!rest.cancel_requested) {
+        rest.cancel_requested = true;
+        rest.cancel_reason = reason;
+        running_.at(row->node().value).asked_to_stop.insert(id);
         event(call, JobEventType::cancel_requested, *row, reason);
       }
       call.asked_to_stop.push_back(id);
@@ -42,34 +44,34 @@ std::vector<RetryResult> Jobs::retry(Call& call, std::span<const JobId> ids, std
       results.push_back(RetryResult::unknown);
       continue;
     }
-    if (!is_terminal(row->job.state)) {
+    if (!is_terminal(row->state())) {
       results.push_back(RetryResult::not_ended);
       continue;
     }
-    const auto& key = row->unique.key;
+    More& rest = more(*row);
+    const auto& key = rest.unique.key;
     const Row* const holder = key.empty() ? nullptr : key_holder(key, call.now);
     if (holder != nullptr && holder != row) {
       results.push_back(RetryResult::key_taken);
       continue;
     }
     if (!key.empty()) keys_.insert_or_assign(key, id);
-    change(*row, [&](Row& r) {
-      Job& job = r.job;
-      ++job.run;
-      job.state = JobState::ready;
-      job.attempt = 0;
-      job.crashes = 0;
-      job.snoozes = 0;
-      job.cancel_requested = false;
-      job.run_at = call.now;
-      job.deadline.reset();
-      job.finished_at.reset();
-      job.progress = {};
-      job.result.reset();
-      job.dead_reason = DeadReason::none;
-      job.end_message.clear();
-      r.cancel_reason.clear();
-      r.steps.clear();
+    change(find_slot(id), *row, [&](Row& r) {
+      r.set_state(JobState::ready);
+      r.attempt = 0;
+      r.run_at = call.now;
+      if (rest.deadline != TimePoint::max()) --deadline_count_;
+      rest.deadline = TimePoint::max();
+      ++rest.run;
+      rest.crashes = 0;
+      rest.snoozes = 0;
+      rest.cancel_requested = false;
+      rest.progress = {};
+      rest.result.reset();
+      rest.dead_reason = DeadReason::none;
+      rest.end_message.clear();
+      rest.cancel_reason.clear();
+      rest.steps.clear();
     });
     call.work = true;
     event(call, JobEventType::retrying, *row, reason);
@@ -79,19 +81,19 @@ std::vector<RetryResult> Jobs::retry(Call& call, std::span<const JobId> ids, std
 }
 
 void Jobs::pause(std::string_view queue, bool paused) {
-  if (const auto it = queues_.find(queue); it != queues_.end()) {
-    it->second.paused = paused;
+  if (Queue* const known = names_.find_queue(queue)) {
+    known->paused = paused;
   } else if (paused) {
-    queues_[std::string(queue)].paused = true;
+    names_.queue(queue).paused = true;
   }
 }
 
 void Jobs::limit_queue(std::string_view queue, std::uint64_t max_waiting) {
-  if (const auto it = queues_.find(queue); it != queues_.end()) {
-    it->second.max_waiting = max_waiting;
-  } else if (max_waiting > 0) {
-    queues_[std::string(queue)].max_waiting = max_waiting;
-  }
+  Queue* const known = max_waiting > 0 ? &names_.queue(queue) : names_.find_queue(queue);
+  if (known == nullptr) return;
+  if (known->max_waiting > 0) --names_.limited;
+  if (max_waiting > 0) ++names_.limited;
+  known->max_waiting = max_waiting;
 }
 
 }  // namespace quern::inline v1::memory

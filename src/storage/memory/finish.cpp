@@ -9,59 +9,57 @@ namespace quern::inline v1::memory {
 
 std::vector<FinishResult> Jobs::finish(Call& call, std::span<const Finish> finishes,
                                        const std::function<void(const Record&)>& put_record) {
-  // Which runs hold their jobs is known beforehand: a running job is ended by nothing else in this call.
-  std::vector<Row*> held;
-  held.reserve(finishes.size());
+  // Of a completion's jobs it must be known beforehand that they can be added; a run that is not held brings
+  // none.
   std::set<JobId> seen;
   std::set<JobId> coming;
   for (const Finish& finish : finishes) {
-    Row* const row = held_by(finish.ref);
-    const bool lost = row == nullptr || !seen.insert(finish.ref.id).second;
-    held.push_back(lost ? nullptr : row);
-    if (!lost && finish.outcome == Outcome::completed) check_batch(finish.jobs, coming);
+    if (finish.outcome != Outcome::completed || finish.jobs.empty()) continue;
+    if (held_by(finish.ref) != nullptr && seen.insert(finish.ref.id).second) check_batch(finish.jobs, coming);
   }
 
   StandIns stand_ins;
   std::vector<FinishResult> results;
   results.reserve(finishes.size());
-  for (std::size_t i = 0; i < finishes.size(); ++i) {
-    const Finish& finish = finishes[i];
-    if (held[i] == nullptr) {
+  for (const Finish& finish : finishes) {
+    Row* const row = held_by(finish.ref);  // one that has ended in this call holds nothing any more
+    if (row == nullptr) {
       lease_lost(call, finish.ref);
       results.push_back({.status = FinishStatus::lost});
       continue;
     }
-    finish_one(call, *held[i], finish);
+    finish_one(call, *row, finish);
+    const JobState state = row->state();
     settle(call);
     if (finish.outcome == Outcome::completed) {
       insert_checked(call, finish.jobs, stand_ins);
       for (const Record& record : finish.records) put_record(record);
     }
     // Where this finish put it; what later ones of the batch do to it is theirs to tell.
-    results.push_back({.status = FinishStatus::recorded, .state = held[i]->job.state});
+    results.push_back({.status = FinishStatus::recorded, .state = state});
   }
   return results;
 }
 
 void Jobs::finish_one(Call& call, Row& row, const Finish& finish) {
-  assert(row.job.state == JobState::running);
-  Job& job = row.job;
+  assert(row.state() == JobState::running);
+  if (finish.outcome == Outcome::completed) {
+    if (finish.result) more(row).result = finish.result;
+    return end(call, row, JobState::completed, DeadReason::none, {});
+  }
   std::string message = clean_message(finish.message);
   const bool failed = finish.outcome == Outcome::failed || finish.outcome == Outcome::discarded;
   if (failed) {
     remember_error(call, row, finish.fault, message);
     event(call, JobEventType::failed, row, message);
   }
-  if (finish.outcome == Outcome::completed) {
-    job.result = finish.result;
-    return end(call, row, JobState::completed, DeadReason::none, {});
-  }
-  if (job.cancel_requested) return cancel_now(call, row, row.cancel_reason);
+  const More* const rest = has_more(row);
+  if (rest != nullptr && rest->cancel_requested) return cancel_now(call, row, rest->cancel_reason);
 
   const bool put_off = finish.outcome == Outcome::snoozed || finish.outcome == Outcome::released;
   if (put_off) {
-    --job.attempt;
-    if (++job.snoozes > max_snoozes) {
+    row.attempt = (row.attempt - 1) & most_attempts;
+    if (++more(row).snoozes > max_snoozes) {
       return die(call, row, DeadReason::snoozed_too_often,
                  fmt::format("snoozed or handed back more than {} times", max_snoozes));
     }
@@ -74,7 +72,7 @@ void Jobs::finish_one(Call& call, Row& row, const Finish& finish) {
     case Outcome::cancelled:
       return cancel_now(call, row, message.empty() ? "cancelled" : std::move(message));
     case Outcome::failed:
-      if (job.attempt >= row.claimed_max_attempts) {
+      if (row.attempt >= row.max_attempts) {
         return die(call, row, DeadReason::out_of_attempts, std::move(message));
       }
       wait_until(call, row, finish.again.resolve(call.now));
@@ -83,7 +81,7 @@ void Jobs::finish_one(Call& call, Row& row, const Finish& finish) {
       wait_until(call, row, finish.again.resolve(call.now));
       return event(call, JobEventType::snoozed, row, std::move(message));
     case Outcome::released:
-      make_ready(call, row, job.run_at);
+      make_ready(call, row, row.run_at);
       return event(call, JobEventType::released, row);
   }
 }

@@ -6,6 +6,26 @@
 #include "storage/memory/jobs.hpp"
 
 namespace quern::inline v1::memory {
+namespace {
+
+/// Most jobs: no parents, each id larger than the one before. Then no job of the batch refers to another.
+bool is_plain(std::span<const NewJob> jobs) {
+  std::uint64_t last = 0;
+  for (const NewJob& job : jobs) {
+    if (job.id.value <= last || job.id.value > max_job_id || !job.parents.empty()) return false;
+    last = job.id.value;
+  }
+  return true;
+}
+
+/// True when nothing of the job has to be kept in a `More`.
+bool fits_a_row(const NewJob& job) {
+  return job.tenant.empty() && job.tags.empty() && job.unique.key.empty() && job.parents.empty() &&
+         job.on_parent_failure == ParentPolicy::cancel && job.created_by.empty() && job.digest.empty() &&
+         !job.deadline;
+}
+
+}  // namespace
 
 JobId Jobs::reserve_ids(std::size_t count) {
   if (count < 1 || count > std::size_t{1} << 32U) {
@@ -18,8 +38,10 @@ JobId Jobs::reserve_ids(std::size_t count) {
 }
 
 std::vector<InsertResult> Jobs::insert(Call& call, std::span<const NewJob> jobs) {
-  std::set<JobId> coming;
-  check_batch(jobs, coming);
+  if (!is_plain(jobs)) {
+    std::set<JobId> coming;
+    check_batch(jobs, coming);
+  }
   if (!has_room(call, jobs)) return {jobs.size(), InsertResult{.status = InsertStatus::queue_full}};
   StandIns stand_ins;
   return insert_checked(call, jobs, stand_ins);
@@ -35,43 +57,34 @@ std::vector<InsertResult> Jobs::insert_checked(Call& call, std::span<const NewJo
 
 bool Jobs::has_room(const Call& call, std::span<const NewJob> jobs) {
   // Mostly no queue has a limit, and then the jobs need not be looked at.
-  if (std::ranges::none_of(queues_, [](const auto& queue) { return queue.second.max_waiting > 0; }))
-    return true;
-  std::map<std::string_view, std::uint64_t> coming;  // to queues that have a limit
+  if (names_.limited == 0) return true;
+  std::map<const Queue*, std::uint64_t> coming;  // to queues that have a limit
   std::set<std::string_view> keys;
   for (const NewJob& job : jobs) {
     const std::string& key = job.unique.key;
     const bool first_with_key = key.empty() || keys.insert(key).second;
-    const auto queue = queues_.find(job.queue);
-    if (queue == queues_.end() || queue->second.max_waiting == 0) continue;
-    if (first_with_key && needs_room(call, job)) ++coming[queue->first];
+    const Queue* const queue = names_.find_queue(job.queue);
+    if (queue == nullptr || queue->max_waiting == 0) continue;
+    if (first_with_key && needs_room(call, job)) ++coming[queue];
   }
   return std::ranges::all_of(coming, [&](const auto& some) {
-    const auto& [queue, count] = *queues_.find(some.first);
-    const std::uint64_t there = waiting(queue);
-    return there < count.max_waiting && some.second <= count.max_waiting - there;
+    const auto& [queue, count] = some;
+    std::uint64_t there = 0;
+    for (const Lane* const lane : queue->lanes)
+      there +=
+          lane->count(JobState::blocked) + lane->count(JobState::scheduled) + lane->count(JobState::ready);
+    return there < queue->max_waiting && count <= queue->max_waiting - there;
   });
 }
 
 bool Jobs::needs_room(const Call& call, const NewJob& job) {
-  if (rows_.contains(job.id)) return false;
+  if (find_slot(job.id) != no_slot) return false;
   const Row* const holder = job.unique.key.empty() ? nullptr : key_holder(job.unique.key, call.now);
   if (holder == nullptr) return true;
   // It is not added, or takes the place of one that waits; which may stand in another queue.
-  const JobState state = holder->job.state;
+  const JobState state = holder->state();
   const bool waits = state == JobState::scheduled || state == JobState::ready || state == JobState::blocked;
-  return job.unique.on_conflict == UniqueConflict::replace && waits && holder->job.queue != job.queue;
-}
-
-std::uint64_t Jobs::waiting(const std::string& queue) const {
-  std::uint64_t sum = 0;
-  for (auto it = indexes_.shelves().lower_bound(Shelf{.queue = queue});
-       it != indexes_.shelves().end() && it->first.queue == queue; ++it) {
-    const JobState state = it->first.state;
-    if (state == JobState::blocked || state == JobState::scheduled || state == JobState::ready)
-      sum += it->second.size();
-  }
-  return sum;
+  return job.unique.on_conflict == UniqueConflict::replace && waits && lane(*holder).queue->name != job.queue;
 }
 
 /// `coming`: ids that earlier batches of the same call bring; those of this one are added.
@@ -84,9 +97,9 @@ void Jobs::check_batch(std::span<const NewJob> jobs, std::set<JobId>& coming) co
     if (!here.insert(job.id).second) {
       throw InvalidArgument("id", fmt::format("{} stands twice in the batch", job.id.value));
     }
-    if (!rows_.contains(job.id)) {
+    if (find_slot(job.id) == no_slot) {
       for (const JobId parent : job.parents) {
-        if (rows_.contains(parent) || coming.contains(parent)) continue;
+        if (find_slot(parent) != no_slot || coming.contains(parent)) continue;
         throw InvalidArgument("parents", fmt::format("there is no job {}", parent.value));
       }
     }
@@ -95,13 +108,13 @@ void Jobs::check_batch(std::span<const NewJob> jobs, std::set<JobId>& coming) co
 }
 
 InsertResult Jobs::insert_one(Call& call, const NewJob& job, StandIns& stand_ins) {
-  if (rows_.contains(job.id)) return {.status = InsertStatus::repeated};
+  if (find_slot(job.id) != no_slot) return {.status = InsertStatus::repeated};
 
   InsertResult result;
   Row* const holder = job.unique.key.empty() ? nullptr : key_holder(job.unique.key, call.now);
   if (holder != nullptr) {
-    result.holder = holder->job.id;
-    const JobState state = holder->job.state;
+    result.holder = holder->job_id();
+    const JobState state = holder->state();
     const bool waits = state == JobState::scheduled || state == JobState::ready;
     if (job.unique.on_conflict == UniqueConflict::replace && (waits || state == JobState::blocked)) {
       cancel_now(call, *holder, fmt::format("replaced by job {}", job.id.value));
@@ -114,7 +127,7 @@ InsertResult Jobs::insert_one(Call& call, const NewJob& job, StandIns& stand_ins
         event(call, JobEventType::rescheduled, *holder, fmt::format("rescheduled by job {}", job.id.value));
         result.status = InsertStatus::rescheduled;
       }
-      stand_ins.emplace(job.id, holder->job.id);
+      stand_ins.emplace(job.id, result.holder);
       return result;
     }
   }
@@ -123,47 +136,65 @@ InsertResult Jobs::insert_one(Call& call, const NewJob& job, StandIns& stand_ins
 }
 
 void Jobs::add_row(Call& call, const NewJob& job, const StandIns& stand_ins) {
-  Row fresh;
-  fresh.job = {.id = job.id,
-               .kind = job.kind,
-               .payload = job.payload,
-               .queue = job.queue,
-               .priority = job.priority,
-               .state = JobState::blocked,
-               .tenant = job.tenant,
-               .tags = job.tags,
-               .unique_key = job.unique.key,
-               .on_parent_failure = job.on_parent_failure,
-               .created_by = job.created_by,
-               .digest = job.digest,
-               .max_attempts = job.max_attempts,
-               .created_at = call.now,
-               .run_at = job.run_at.resolve(call.now),
-               .timeout = job.timeout};
-  if (job.deadline) fresh.job.deadline = job.deadline->resolve(call.now);
-  fresh.unique = job.unique;
-  std::set<JobId> named;
-  for (const JobId parent : job.parents) {
-    const auto stand_in = stand_ins.find(parent);
-    const JobId real = stand_in == stand_ins.end() ? parent : stand_in->second;
-    if (named.insert(real).second) fresh.job.parents.push_back(real);
+  const Slot slot = rows_.add();
+  Row& row = rows_[slot];
+  row.id = job.id.value;
+  row.run_at = job.run_at.resolve(call.now);
+  row.created_at = call.now;
+  row.max_attempts = static_cast<unsigned>(std::max(job.max_attempts, 0)) & most_attempts;
+  row.set_priority(job.priority);
+  row.profile = names_.profile(job.queue, job.kind, job.timeout, job.payload.codec());
+  // What waits long must not hold a whole chunk of the arena.
+  keep_payload(row, job.payload.bytes(), row.run_at > call.now);
+  if (!fits_a_row(job)) {
+    More& rest = more(row);
+    rest.tenant = job.tenant;
+    rest.tags = job.tags;
+    rest.created_by = job.created_by;
+    rest.digest = job.digest;
+    rest.unique = job.unique;
+    rest.on_parent_failure = job.on_parent_failure;
+    if (job.deadline) rest.deadline = job.deadline->resolve(call.now);
+    std::set<JobId> named;
+    for (const JobId parent : job.parents) {
+      const auto stand_in = stand_ins.find(parent);
+      const JobId real = stand_in == stand_ins.end() ? parent : stand_in->second;
+      if (named.insert(real).second) rest.parents.push_back(real);
+    }
+    if (!job.tenant.empty()) tenants_[job.tenant].insert(job.id);
+    for (const std::string& tag : job.tags) tags_[tag].insert(job.id);
+    if (!job.unique.key.empty()) keys_.insert_or_assign(job.unique.key, job.id);
   }
+  if (profile(row).timeout != job.timeout) more(row).timeout = job.timeout;
+  ids_.add(row.id, slot, lane(row).id, row.created_at);
+  if (const More* const rest = has_more(row); rest != nullptr && rest->deadline != TimePoint::max()) {
+    ++deadline_count_;
+    expect_deadline(row);
+  }
+  if (const More* const rest = has_more(row); rest != nullptr && !rest->parents.empty()) {
+    row.set_state(JobState::blocked);
+    link(slot, row);
+    event(call, JobEventType::created, row);
+    return add_parents(call, row);
+  }
+  const bool ready = row.run_at <= call.now;
+  row.set_state(ready ? JobState::ready : JobState::scheduled);
+  link(slot, row);
+  event(call, JobEventType::created, row);
+  if (ready || scheduled_.top([&](const DueHeap::Entry& e) { return is_due(e); })->id == row.id)
+    call.work = true;
+}
 
-  Row& row = rows_.emplace(job.id, std::move(fresh)).first->second;
-  queues_.try_emplace(job.queue);
-  if (!job.unique.key.empty()) keys_.insert_or_assign(job.unique.key, job.id);
-
+void Jobs::add_parents(Call& call, Row& row) {
   // It starts blocked by all its parents; then those that have ended already are resolved as if they ended
   // now.
-  indexes_.add(row);
-  event(call, JobEventType::created, row);
-  if (row.job.parents.empty()) return wait_until(call, row, row.job.run_at);
-  for (const JobId parent : row.job.parents) add_edge(row, rows_.at(parent));
-  for (const JobId id : row.job.parents) {
-    const Row& parent = rows_.at(id);
-    if (row.job.state == JobState::blocked && is_terminal(parent.job.state)) resolve_edge(call, row, parent);
+  const std::vector<JobId> parents = more(row).parents;
+  for (const JobId parent : parents) add_edge(row, row_at(parent));
+  for (const JobId id : parents) {
+    const Row& parent = row_at(id);
+    if (row.state() == JobState::blocked && is_terminal(parent.state())) resolve_edge(call, row, parent);
   }
-  if (row.job.state == JobState::blocked) event(call, JobEventType::blocked, row);
+  if (row.state() == JobState::blocked) event(call, JobEventType::blocked, row);
   settle(call);
 }
 

@@ -8,12 +8,16 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "quern/storage/observer.hpp"
 #include "quern/storage/requests.hpp"
-#include "storage/memory/indexes.hpp"
+#include "storage/memory/arena.hpp"
+#include "storage/memory/due_heap.hpp"
+#include "storage/memory/id_index.hpp"
+#include "storage/memory/names.hpp"
 #include "storage/memory/nodes.hpp"
 #include "storage/memory/row.hpp"
 
@@ -30,9 +34,17 @@ struct Call {
 
 /// The jobs with their keys, parents and queues, and the nodes that run them. Each function looks at all its
 /// arguments before it changes anything. Not thread-safe.
+///
+/// A job is a row of 72 bytes in a slab, its payload's bytes in an arena, and a `More` where it has something
+/// that few have. A row is found by its id, and by one thing more that depends on its state: a ready one in
+/// the line of its lane and priority, a scheduled one in a heap of due times, a running one among its node's
+/// runs, an ended one in the line of its lane and state.
 class Jobs {
  public:
   explicit Jobs(const Nodes& nodes) : nodes_(nodes) {}
+  Jobs(const Jobs&) = delete;
+  Jobs& operator=(const Jobs&) = delete;
+  ~Jobs();
 
   // insert.cpp
   [[nodiscard]] JobId reserve_ids(std::size_t count);
@@ -69,29 +81,60 @@ class Jobs {
   std::vector<RunCheck> progress(Call& call, std::span<const ProgressUpdate> updates);
   RunCheck save_step(const RunRef& run, const Step& step);
   [[nodiscard]] std::vector<Step> steps(JobId id) const;
-  [[nodiscard]] const std::set<JobId>& asked_to_stop(NodeId node) const {
-    return indexes_.asked_to_stop(node);
-  }
-  [[nodiscard]] std::size_t running(NodeId node) const { return indexes_.running(node).size(); }
+  [[nodiscard]] std::vector<JobId> asked_to_stop(NodeId node) const;
+  [[nodiscard]] std::size_t running(NodeId node) const;
 
   // read.cpp
   [[nodiscard]] std::vector<std::optional<Job>> find(std::span<const JobId> ids) const;
-  [[nodiscard]] JobPage list(const JobFilter& filter) const;
+  [[nodiscard]] JobPage list(const JobFilter& filter);
   [[nodiscard]] std::vector<JobCount> count() const;
-  [[nodiscard]] std::vector<CountFault> recount() const;
+  [[nodiscard]] std::vector<CountFault> recount();
   [[nodiscard]] std::vector<QueueStatus> queues() const;
 
  private:
+  // rows.cpp: a row and where it is found
+
+  [[nodiscard]] Slot find_slot(JobId id) const { return ids_.find(id.value); }
+  [[nodiscard]] Row* find_row(JobId id) {
+    const Slot slot = find_slot(id);
+    return slot == no_slot ? nullptr : &rows_[slot];
+  }
+  [[nodiscard]] Row& row_at(JobId id) { return rows_[find_slot(id)]; }
+  [[nodiscard]] const Profile& profile(const Row& row) const { return names_[row.profile]; }
+  [[nodiscard]] Lane& lane(const Row& row) const { return *profile(row).lane; }
+  /// What it has of the rare things; made when it had none.
+  [[nodiscard]] More& more(Row& row);
+  /// Null: none of them.
+  [[nodiscard]] More* has_more(const Row& row) { return row.more == 0 ? nullptr : &mores_[row.more]; }
+  [[nodiscard]] const More* has_more(const Row& row) const {
+    return row.more == 0 ? nullptr : &mores_[row.more];
+  }
+  [[nodiscard]] Payload payload_of(const Row& row) const;
+  /// Copies the payload into the row: beside others, or into a block of its own.
+  void keep_payload(Row& row, std::string_view bytes, bool own_block);
+  void drop_payload(Row& row) noexcept;
+  [[nodiscard]] Job job_of(const Row& row) const;
+
+  /// Applies `edit` to the row, which is found by its state and times, before and after.
+  template <class Edit>
+  void change(Slot slot, Row& row, const Edit& edit) {
+    unlink(row);
+    edit(row);
+    link(slot, row);
+  }
+  void link(Slot slot, Row& row);
+  void unlink(Row& row);
+  void link_ready(Slot slot, Row& row);
+  void unlink_ready(Row& row);
+  [[nodiscard]] bool is_due(const DueHeap::Entry& entry) const;
+  [[nodiscard]] bool can_expire(const DueHeap::Entry& entry) const;
+  /// Where it has a deadline: it waits (again), and may miss it.
+  void expect_deadline(const Row& row);
+  /// The row is gone after this.
+  void forget(Slot slot);
+
   // jobs.cpp: the steps that the operations are made of
 
-  /// Applies `edit` to the row, with the indexes kept true.
-  template <class Edit>
-  void change(Row& row, const Edit& edit) {
-    indexes_.remove(row);
-    edit(row);
-    indexes_.add(row);
-  }
-  [[nodiscard]] Row* find_row(JobId id);
   /// The row that the run still holds; null when it lost it.
   [[nodiscard]] Row* held_by(const RunRef& run);
   void event(Call& call, JobEventType type, const Row& row, std::string message = {}) const;
@@ -100,7 +143,7 @@ class Jobs {
   /// Makes it ready now, whatever its time.
   void make_ready(Call& call, Row& row, TimePoint run_at);
   void lease_lost(Call& call, const RunRef& run) const;
-  static void remember_error(const Call& call, Row& row, AttemptFault fault, std::string message);
+  void remember_error(const Call& call, Row& row, AttemptFault fault, std::string message);
 
   /// Ends it: key, parents and indexes are put right, and its dependents go on the list for `settle`.
   void end(Call& call, Row& row, JobState state, DeadReason reason, std::string message);
@@ -127,28 +170,43 @@ class Jobs {
   /// Whether the queues that have a limit have room for all of these.
   [[nodiscard]] bool has_room(const Call& call, std::span<const NewJob> jobs);
   [[nodiscard]] bool needs_room(const Call& call, const NewJob& job);
-  [[nodiscard]] std::uint64_t waiting(const std::string& queue) const;
 
   /// For jobs of this call that were not added, the holder of their key: it is the parent in their stead.
   using StandIns = std::map<JobId, JobId>;
   std::vector<InsertResult> insert_checked(Call& call, std::span<const NewJob> jobs, StandIns& stand_ins);
   InsertResult insert_one(Call& call, const NewJob& job, StandIns& stand_ins);
   void add_row(Call& call, const NewJob& job, const StandIns& stand_ins);
+  void add_parents(Call& call, Row& row);
   void check_batch(std::span<const NewJob> jobs, std::set<JobId>& coming) const;
+
+  // claim.cpp
+  struct Reader;
+  void give(Call& call, const ClaimRequest& request, Row& row, int max_attempts, std::vector<Claim>& claims);
 
   // finish.cpp
   void finish_one(Call& call, Row& row, const Finish& finish);
 
-  const Nodes& nodes_;
-  std::map<JobId, Row> rows_;
-  Indexes indexes_;
-  std::map<std::string, JobId> keys_;  // who holds each unique key, by its state
-  struct QueueState {
-    bool paused = false;
-    std::uint64_t max_waiting = 0;
+  /// What a node runs.
+  struct NodeRuns {
+    std::vector<Slot> slots;
+    std::set<JobId> asked_to_stop;
   };
-  std::map<std::string, QueueState, std::less<>> queues_;  // every queue that was ever named
-  std::deque<JobId> unsettled_;                            // ended in this call, dependents not yet looked at
+
+  const Nodes& nodes_;
+  Rows rows_;
+  Mores mores_;
+  Arena arena_;
+  IdIndex ids_;
+  Names names_;
+  DueHeap scheduled_;
+  DueHeap deadlines_;
+  std::size_t scheduled_count_ = 0;
+  std::size_t deadline_count_ = 0;  // jobs that have a deadline
+  std::map<std::uint64_t, NodeRuns> running_;
+  std::map<std::string, std::set<JobId>> tenants_;
+  std::map<std::string, std::set<JobId>> tags_;
+  std::unordered_map<std::string, JobId> keys_;  // who holds each unique key, by its state
+  std::deque<JobId> unsettled_;                  // ended in this call, dependents not yet looked at
   std::uint64_t next_id_ = 1;
 };
 

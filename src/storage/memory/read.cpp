@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <queue>
+#include <array>
 
 #include "quern/core/error.hpp"
 #include "storage/memory/jobs.hpp"
@@ -9,69 +9,44 @@
 namespace quern::inline v1::memory {
 namespace {
 
-bool allows(const JobFilter& filter, const Shelf& shelf) {
-  return (filter.states.empty() || std::ranges::find(filter.states, shelf.state) != filter.states.end()) &&
-         (filter.queue.empty() || filter.queue == shelf.queue) &&
-         (filter.kind.empty() || filter.kind == shelf.kind);
+bool allows(const JobFilter& filter, JobState state) {
+  return filter.states.empty() || std::ranges::find(filter.states, state) != filter.states.end();
 }
 
-/// What the shelves don't know.
-bool allows(const JobFilter& filter, const Job& job) {
-  return (!filter.created_from || job.created_at >= *filter.created_from) &&
-         (!filter.created_before || job.created_at < *filter.created_before) &&
-         (filter.tenant.empty() || filter.tenant == job.tenant) &&
-         (filter.tag.empty() || std::ranges::find(job.tags, filter.tag) != job.tags.end());
+bool allows(const JobFilter& filter, const Lane& lane) {
+  return (filter.queue.empty() || filter.queue == lane.queue->name) &&
+         (filter.kind.empty() || filter.kind == lane.kind->name);
 }
 
-/// Walks over several ordered sets of ids as if they were one, in either direction, from beyond a cursor.
-class MergedIds {
- public:
-  MergedIds(bool ascending, JobId after)
-      : ascending_(ascending), after_(after), heads_([ascending](const Head& a, const Head& b) {
-          return ascending ? a.id() > b.id() : a.id() < b.id();
-        }) {}
+/// What stands beside the row.
+bool allows(const JobFilter& filter, const More* rest) {
+  if (filter.tenant.empty() && filter.tag.empty()) return true;
+  return rest != nullptr && (filter.tenant.empty() || filter.tenant == rest->tenant) &&
+         (filter.tag.empty() || std::ranges::find(rest->tags, filter.tag) != rest->tags.end());
+}
 
-  void add(const std::set<JobId>& ids) {
-    Head head{ascending_ ? ids.upper_bound(after_) : (after_ ? ids.lower_bound(after_) : ids.end()),
-              ids.begin(), ids.end(), ascending_};
-    if (head.settle()) heads_.push(head);
+/// Calls `visit(id)` for the ids beyond `after` (zero: all) in the order asked for, until it says false.
+template <class Visit>
+void walk(const std::set<JobId>& ids, bool ascending, JobId after, const Visit& visit) {
+  if (ascending) {
+    for (auto at = ids.upper_bound(after); at != ids.end(); ++at)
+      if (!visit(*at)) return;
+  } else {
+    for (auto at = after ? ids.lower_bound(after) : ids.end(); at != ids.begin();)
+      if (!visit(*--at)) return;
   }
+}
 
-  /// The next id; none at the end.
-  JobId next() {
-    if (heads_.empty()) return {};
-    Head head = heads_.top();
-    heads_.pop();
-    const JobId id = head.id();
-    if (head.advance()) heads_.push(head);
-    return id;
-  }
+const std::set<JobId>& find_or_empty(const std::map<std::string, std::set<JobId>>& sets,
+                                     const std::string& key) {
+  static const std::set<JobId> empty;
+  const auto found = sets.find(key);
+  return found == sets.end() ? empty : found->second;
+}
 
- private:
-  struct Head {
-    std::set<JobId>::const_iterator at;
-    std::set<JobId>::const_iterator begin;
-    std::set<JobId>::const_iterator end;
-    bool ascending;
-
-    [[nodiscard]] JobId id() const { return *at; }
-    /// Downwards `at` first stands one past the id; false when there is none.
-    bool settle() {
-      if (ascending) return at != end;
-      if (at == begin) return false;
-      --at;
-      return true;
-    }
-    bool advance() {
-      if (ascending) ++at;
-      return settle();
-    }
-  };
-
-  bool ascending_;
-  JobId after_;
-  std::priority_queue<Head, std::vector<Head>, std::function<bool(const Head&, const Head&)>> heads_;
-};
+bool by_name(const JobCount& a, const JobCount& b) {
+  return std::tie(a.queue, a.kind, a.state) < std::tie(b.queue, b.kind, b.state);
+}
 
 }  // namespace
 
@@ -79,65 +54,99 @@ std::vector<std::optional<Job>> Jobs::find(std::span<const JobId> ids) const {
   std::vector<std::optional<Job>> found;
   found.reserve(ids.size());
   for (const JobId id : ids) {
-    const auto it = rows_.find(id);
-    found.push_back(it == rows_.end() ? std::nullopt : std::optional<Job>(it->second.job));
+    const Slot slot = find_slot(id);
+    found.push_back(slot == no_slot ? std::nullopt : std::optional<Job>(job_of(rows_[slot])));
   }
   return found;
 }
 
-JobPage Jobs::list(const JobFilter& filter) const {
+JobPage Jobs::list(const JobFilter& filter) {
   constexpr std::size_t most = 10'000;
   if (filter.limit < 1 || filter.limit > most) {
     throw InvalidArgument("limit", fmt::format("is {}, allowed are 1 to {}", filter.limit, most));
   }
-  MergedIds ids(filter.oldest_first, filter.after);
-  for (const auto& [shelf, on_shelf] : indexes_.shelves()) {
-    if (allows(filter, shelf)) ids.add(on_shelf);
+  IdIndex::Wanted wanted{.states = 0, .lanes = 0};
+  for (const JobState state : all_job_states)
+    if (allows(filter, state)) wanted.states |= IdIndex::state_bit(state);
+  std::vector<bool> lanes(names_.lanes().size());
+  for (const Lane& one : names_.lanes()) {
+    lanes[one.id] = allows(filter, one);
+    if (lanes[one.id]) wanted.lanes |= IdIndex::lane_bit(one.id);
   }
+  wanted.created_from = filter.created_from.value_or(TimePoint::min());
+  const TimePoint before = filter.created_before.value_or(TimePoint::max());
+  wanted.created_before = before;
+
   JobPage page;
-  while (const JobId id = ids.next()) {
-    const Job& job = rows_.at(id).job;
-    if (!allows(filter, job)) continue;
+  const auto visit = [&](Slot slot) {
+    const Row& row = rows_[slot];
+    const bool is_wanted = (IdIndex::state_bit(row.state()) & wanted.states) != 0 && lanes[lane(row).id] &&
+                           row.created_at >= wanted.created_from &&
+                           (row.created_at < before || !filter.created_before) &&
+                           allows(filter, has_more(row));
+    if (!is_wanted) return true;
     if (page.jobs.size() == filter.limit) {
       page.next = page.jobs.back().id;
-      break;
+      return false;
     }
-    page.jobs.push_back(job);
+    page.jobs.push_back(job_of(row));
+    return true;
+  };
+  const auto visit_id = [&](JobId id) { return visit(find_slot(id)); };
+  if (!filter.tag.empty()) {
+    walk(find_or_empty(tags_, filter.tag), filter.oldest_first, filter.after, visit_id);
+  } else if (!filter.tenant.empty()) {
+    walk(find_or_empty(tenants_, filter.tenant), filter.oldest_first, filter.after, visit_id);
+  } else {
+    ids_.walk(
+        filter.oldest_first, filter.after.value, wanted, rows_, [&](const Row& row) { return lane(row).id; },
+        visit);
   }
   return page;
 }
 
 std::vector<JobCount> Jobs::count() const {
   std::vector<JobCount> counts;
-  counts.reserve(indexes_.shelves().size());
-  for (const auto& [shelf, ids] : indexes_.shelves()) {
-    counts.push_back({.queue = shelf.queue, .kind = shelf.kind, .state = shelf.state, .count = ids.size()});
+  for (const Lane& one : names_.lanes()) {
+    for (const JobState state : all_job_states) {
+      if (one.count(state) == 0) continue;
+      counts.push_back(
+          {.queue = one.queue->name, .kind = one.kind->name, .state = state, .count = one.count(state)});
+    }
   }
+  std::ranges::sort(counts, by_name);
   return counts;
 }
 
-std::vector<CountFault> Jobs::recount() const {
-  std::map<Shelf, CountFault> all;
-  const auto entry = [&](const std::string& queue, const std::string& kind, JobState state) -> CountFault& {
-    CountFault& one = all[{queue, kind, state}];
-    one.queue = queue;
-    one.kind = kind;
-    one.state = state;
-    return one;
-  };
-  for (const JobCount& count : count()) entry(count.queue, count.kind, count.state).kept = count.count;
-  for (const auto& [id, row] : rows_) ++entry(row.job.queue, row.job.kind, row.job.state).found;
+std::vector<CountFault> Jobs::recount() {
+  std::vector<std::array<std::uint64_t, state_count>> found(names_.lanes().size());
+  ids_.walk(
+      true, 0, {}, rows_, [&](const Row& row) { return lane(row).id; },
+      [&](Slot slot) {
+        const Row& row = rows_[slot];
+        ++found[lane(row).id][index_of(row.state())];
+        return true;
+      });
   std::vector<CountFault> faults;
-  for (const auto& [shelf, one] : all) {
-    if (one.kept != one.found) faults.push_back(one);
+  for (const Lane& one : names_.lanes()) {
+    for (const JobState state : all_job_states) {
+      const std::uint64_t there = found[one.id][index_of(state)];
+      if (there == one.count(state)) continue;
+      faults.push_back({.queue = one.queue->name,
+                        .kind = one.kind->name,
+                        .state = state,
+                        .kept = one.count(state),
+                        .found = there});
+    }
   }
+  std::ranges::sort(faults);
   return faults;
 }
 
 std::vector<QueueStatus> Jobs::queues() const {
   std::vector<QueueStatus> queues;
-  queues.reserve(queues_.size());
-  for (const auto& [name, queue] : queues_)
+  queues.reserve(names_.queues().size());
+  for (const auto& [name, queue] : names_.queues())
     queues.push_back({.name = name, .paused = queue.paused, .max_waiting = queue.max_waiting});
   return queues;
 }

@@ -9,22 +9,26 @@ namespace quern::inline v1::memory {
 
 PromoteResult Jobs::promote(Call& call, std::size_t limit) {
   PromoteResult result;
-  const auto due = [&](const Indexes::Times& times) {
-    return !times.empty() && times.begin()->first <= call.now;
-  };
+  const auto holds_scheduled = [&](const DueHeap::Entry& entry) { return is_due(entry); };
+  const auto holds_deadline = [&](const DueHeap::Entry& entry) { return can_expire(entry); };
+  const auto is_over = [&](const DueHeap::Entry* entry) { return entry != nullptr && entry->at <= call.now; };
 
-  for (; result.promoted < limit && due(indexes_.scheduled()); ++result.promoted) {
-    Row& row = rows_.at(indexes_.scheduled().begin()->second);
-    make_ready(call, row, row.job.run_at);
+  for (; result.promoted < limit; ++result.promoted) {
+    const DueHeap::Entry* const next = scheduled_.top(holds_scheduled);
+    if (!is_over(next)) break;
+    Row& row = row_at(JobId{next->id});
+    make_ready(call, row, row.run_at);
   }
-  for (; result.expired < limit && due(indexes_.deadlines()); ++result.expired) {
-    expire(call, rows_.at(indexes_.deadlines().begin()->second));
+  for (; result.expired < limit; ++result.expired) {
+    const DueHeap::Entry* const next = deadlines_.top(holds_deadline);
+    if (!is_over(next)) break;
+    expire(call, row_at(JobId{next->id}));
     settle(call);
   }
 
-  for (const auto* times : {&indexes_.scheduled(), &indexes_.deadlines()}) {
-    if (!times->empty()) result.next = std::min(result.next, times->begin()->first);
-    result.more = result.more || due(*times);
+  for (const auto* next : {scheduled_.top(holds_scheduled), deadlines_.top(holds_deadline)}) {
+    if (next != nullptr) result.next = std::min(result.next, next->at);
+    result.more = result.more || is_over(next);
   }
   return result;
 }
@@ -32,23 +36,23 @@ PromoteResult Jobs::promote(Call& call, std::size_t limit) {
 RescueResult Jobs::rescue(Call& call, std::span<const NodeId> lost, std::size_t limit, int crashes) {
   RescueResult result;
   for (const NodeId node : lost) {
-    while (!indexes_.running(node).empty()) {
+    while (running(node) > 0) {
       if (result.rescued + result.dead >= limit) {
         result.more = true;
         return result;
       }
-      Row& row = rows_.at(*indexes_.running(node).begin());
-      Job& job = row.job;
+      Row& row = rows_[running_.at(node.value).slots.front()];
       auto message = fmt::format("node {} died", node.value);
       remember_error(call, row, AttemptFault::crash, message);
-      ++job.crashes;
+      More& rest = more(row);
+      ++rest.crashes;
       ++result.dead;
-      if (job.cancel_requested) {
-        cancel_now(call, row, row.cancel_reason);
-      } else if (job.crashes >= crashes) {
+      if (rest.cancel_requested) {
+        cancel_now(call, row, rest.cancel_reason);
+      } else if (rest.crashes >= crashes) {
         die(call, row, DeadReason::quarantined,
-            fmt::format("was running when its node died, {} times", job.crashes));
-      } else if (job.attempt >= row.claimed_max_attempts) {
+            fmt::format("was running when its node died, {} times", rest.crashes));
+      } else if (row.attempt >= row.max_attempts) {
         die(call, row, DeadReason::out_of_attempts, std::move(message));
       } else {
         make_ready(call, row, call.now);
@@ -75,30 +79,40 @@ PruneResult Jobs::prune(Call& call, const PruneRequest& request) {
     return When::after(request.older_than).resolve(finished_at) <= call.now;
   };
 
-  const auto is_wanted = [&](JobId id) {
-    if (request.kind.empty() && request.except.empty()) return true;
-    const std::string& kind = rows_.at(id).job.kind;
-    if (!request.kind.empty()) return kind == request.kind;
-    return std::ranges::find(request.except, kind) == request.except.end();
-  };
-
   // How many are old enough, as far as the limit; so the walk by id ends with the last of them.
+  std::vector<bool> wanted_lanes(names_.lanes().size());
+  IdIndex::Wanted wanted{.states = IdIndex::state_bit(request.state), .lanes = 0};
   std::size_t old = 0;
-  for (const auto& [finished_at, id] : indexes_.ended_at(request.state)) {
-    if (old > request.limit || !is_old(finished_at)) break;
-    if (is_wanted(id)) ++old;
+  for (Lane& one : names_.lanes()) {
+    const std::string& kind = one.kind->name;
+    wanted_lanes[one.id] = request.kind.empty()
+                               ? std::ranges::find(request.except, kind) == request.except.end()
+                               : kind == request.kind;
+    if (!wanted_lanes[one.id]) continue;
+    wanted.lanes |= IdIndex::lane_bit(one.id);
+    one.ended_line(request.state)
+        .walk([&](Slot slot) { return Line::Key{rows_[slot].finished_at(), rows_[slot].id}; },
+              [&](Slot slot) {
+                if (old > request.limit || !is_old(rows_[slot].finished_at())) return false;
+                ++old;
+                return true;
+              });
   }
   PruneResult result{.pruned = std::min(old, request.limit), .more = old > request.limit};
-  std::vector<JobId> doomed;
-  for (const JobId id : indexes_.ended(request.state)) {
-    if (doomed.size() == result.pruned) break;
-    if (is_wanted(id) && is_old(*rows_.at(id).job.finished_at)) doomed.push_back(id);
-  }
-  for (const JobId id : doomed) {
-    const auto it = rows_.find(id);
-    release_key(it->second);
-    indexes_.remove(it->second);
-    rows_.erase(it);
+  std::vector<Slot> doomed;
+  if (result.pruned > 0)
+    ids_.walk(
+        true, 0, wanted, rows_, [&](const Row& row) { return lane(row).id; },
+        [&](Slot slot) {
+          const Row& row = rows_[slot];
+          const bool in_line =
+              row.state() == request.state && row.place != no_slot;  // else a blocked job needs it
+          if (in_line && wanted_lanes[lane(row).id] && is_old(row.finished_at())) doomed.push_back(slot);
+          return doomed.size() < result.pruned;
+        });
+  for (const Slot slot : doomed) {
+    release_key(rows_[slot]);
+    forget(slot);
   }
   return result;
 }
