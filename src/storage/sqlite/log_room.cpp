@@ -12,7 +12,7 @@ constexpr sqlite3_int64 frame_header = 24;
 constexpr sqlite3_int64 first_commits = 24;
 constexpr sqlite3_int64 first_bytes = sqlite3_int64{4} << 20U;
 constexpr sqlite3_int64 least_room = sqlite3_int64{256} << 10U;
-constexpr sqlite3_int64 step = sqlite3_int64{4} << 20U;
+constexpr sqlite3_int64 step = sqlite3_int64{2} << 20U;
 
 }  // namespace
 
