@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <atomic>
 #include <cstring>
 #include <functional>
 #include <mutex>
@@ -43,6 +44,7 @@ class FaultVfs {
     hook_ = std::move(hook);
   }
   bool read_only = false;
+  std::atomic<int> write_size = 0;  ///< Bytes of the write that the hook is asked about.
 
  private:
   struct File {
@@ -96,6 +98,7 @@ class FaultVfs {
     return pass(Io::read, f, &M::xRead, data, size, at);
   }
   static int write(sqlite3_file* f, const void* data, int size, sqlite3_int64 at) {
+    reinterpret_cast<File*>(f)->vfs->write_size = size;
     return pass(Io::write, f, &M::xWrite, data, size, at);
   }
   static int truncate(sqlite3_file* f, sqlite3_int64 size) {

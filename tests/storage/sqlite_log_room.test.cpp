@@ -27,12 +27,13 @@ TEST_CASE("the log of a SQLite file grows in large steps, and no further than to
   const auto log_size = [&] { return std::filesystem::file_size(path + "-wal"); };
   {
     SqliteStorage storage(path, {.wal_autocheckpoint = 100});
-    put(storage, 0);
-    const auto size = log_size();
-    CHECK(size >= 256U << 10U);
+    for (int i = 0; i < 5; ++i) put(storage, i);
+    CHECK(log_size() < 256U << 10U);  // whoever writes little keeps a small log
+    for (int i = 5; i < 50; ++i) put(storage, i);
     int steps = 0;
-    auto last = size;
-    for (int i = 1; i < 400; ++i) {
+    auto last = log_size();
+    CHECK(last >= 256U << 10U);
+    for (int i = 50; i < 400; ++i) {
       put(storage, i);
       if (log_size() != last) ++steps;
       last = log_size();
@@ -56,12 +57,13 @@ TEST_CASE("a log that cannot grow ahead of the commits grows with them", "[stora
     int refused = 0;
     vfs.set([&](Io call, const char* file) {
       const bool to_log = file != nullptr && std::string(file).ends_with("-wal");
-      if (call != Io::write || !to_log || refused > 0) return SQLITE_OK;
+      if (call != Io::write || !to_log || vfs.write_size <= 4096) return SQLITE_OK;
       ++refused;
       return SQLITE_FULL;
     });
-    for (int i = 0; i < 50; ++i) put(storage, i);  // the first write that they bring about is for the room
-    CHECK(refused == 1);
+    for (int i = 0; i < 50; ++i) put(storage, i);
+    CHECK(refused >= 1);
+    CHECK(refused <= 2);  // it is not tried for each commit
     vfs.set({});
     CHECK(storage.list_records("c", "", 1000).size() == 50);
   }

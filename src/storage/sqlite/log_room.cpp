@@ -8,8 +8,11 @@ namespace {
 
 constexpr sqlite3_int64 log_header = 32;
 constexpr sqlite3_int64 frame_header = 24;
+// So many commits, or so many bytes, before the first step.
+constexpr sqlite3_int64 first_commits = 24;
+constexpr sqlite3_int64 first_bytes = sqlite3_int64{4} << 20U;
 constexpr sqlite3_int64 least_room = sqlite3_int64{256} << 10U;
-constexpr sqlite3_int64 step = sqlite3_int64{4} << 20U;
+constexpr sqlite3_int64 step = sqlite3_int64{2} << 20U;
 
 }  // namespace
 
@@ -25,6 +28,8 @@ int LogRoom::committed(void* self, sqlite3* db, const char* name, int pages) noe
   const sqlite3_int64 used = log_header + pages * room.frame_;
   // Less than before: the log was begun anew. More than ours: others wrote, too.
   room.last_ = used > room.used_ ? used - room.used_ : used;
+  room.written_ += room.last_;
+  ++room.commits_;
   room.used_ = used;
   // What SQLite's own hook does. One that fails leaves the log as it is, for the next commit to try again.
   if (pages >= room.checkpoint_at_)
@@ -33,7 +38,7 @@ int LogRoom::committed(void* self, sqlite3* db, const char* name, int pages) noe
 }
 
 void LogRoom::make_room() noexcept {
-  if (used_ == 0) return;
+  if (commits_ < first_commits && written_ < first_bytes) return;
   const sqlite3_int64 wanted = used_ + std::max(least_room, 2 * last_);
   const sqlite3_int64 most = log_header + (checkpoint_at_ * frame_) + std::max(least_room, 2 * last_);
   if (size_ >= std::min(wanted, most)) return;
