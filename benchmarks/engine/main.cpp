@@ -19,15 +19,16 @@ struct Section {
   void (*run)(const bench::Settings&);
 };
 
-constexpr std::array<Section, 9> sections{{{"memory", bench::memory},
-                                           {"memory-latency", bench::memory_latency},
-                                           {"memory-overhead", bench::memory_overhead},
-                                           {"sqlite", bench::sqlite_batches},
-                                           {"sqlite-group-commit", bench::sqlite_group_commit},
-                                           {"sqlite-drain", bench::sqlite_drain},
-                                           {"sqlite-latency", bench::sqlite_latency},
-                                           {"depth", bench::depth},
-                                           {"idle", bench::idle}}};
+constexpr std::array<Section, 10> sections{{{"memory", bench::memory},
+                                            {"memory-latency", bench::memory_latency},
+                                            {"memory-overhead", bench::memory_overhead},
+                                            {"sqlite", bench::sqlite_batches},
+                                            {"sqlite-group-commit", bench::sqlite_group_commit},
+                                            {"sqlite-drain", bench::sqlite_drain},
+                                            {"sqlite-latency", bench::sqlite_latency},
+                                            {"depth", bench::depth},
+                                            {"list", bench::list},
+                                            {"idle", bench::idle}}};
 
 int usage(const std::string& problem) {
   std::fprintf(stderr, "quern-bench-engine: %s\nsections:", problem.c_str());

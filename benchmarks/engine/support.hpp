@@ -76,6 +76,7 @@ void sqlite_group_commit(const Settings& settings);
 void sqlite_drain(const Settings& settings);
 void sqlite_latency(const Settings& settings);
 void depth(const Settings& settings);
+void list(const Settings& settings);
 void idle(const Settings& settings);
 
 }  // namespace bench
