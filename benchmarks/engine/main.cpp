@@ -19,7 +19,7 @@ struct Section {
   void (*run)(const bench::Settings&);
 };
 
-constexpr std::array<Section, 11> sections{{{"json", bench::json},
+constexpr std::array<Section, 12> sections{{{"json", bench::json},
                                             {"memory", bench::memory},
                                             {"memory-latency", bench::memory_latency},
                                             {"memory-overhead", bench::memory_overhead},
@@ -29,6 +29,7 @@ constexpr std::array<Section, 11> sections{{{"json", bench::json},
                                             {"sqlite-latency", bench::sqlite_latency},
                                             {"memory-depth", bench::memory_depth},
                                             {"sqlite-depth", bench::sqlite_depth},
+                                            {"list", bench::list},
                                             {"idle", bench::idle}}};
 
 int usage(const std::string& problem) {

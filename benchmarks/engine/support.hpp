@@ -77,6 +77,7 @@ void sqlite_drain(const Settings& settings);
 void sqlite_latency(const Settings& settings);
 void memory_depth(const Settings& settings);
 void sqlite_depth(const Settings& settings);
+void list(const Settings& settings);
 void idle(const Settings& settings);
 
 }  // namespace bench

@@ -267,8 +267,8 @@ class SqliteConsistency {
       for (const int size : {8, 16}) {
         wanted.emplace(size, id >> static_cast<unsigned>(size));
         const auto zone = zones.find({size, id >> static_cast<unsigned>(size)});
-        const std::int64_t span = found.created_at >> 26;
-        if (zone == zones.end() || span < zone->second.earliest || span > zone->second.latest)
+        const std::int64_t tick = found.created_at >> 17;
+        if (zone == zones.end() || tick < zone->second.earliest || tick > zone->second.latest)
           fault("its zone of size " + std::to_string(size) + " does not say when it was created", id);
       }
       wanted_lanes.emplace(found.lane, id >> 8U);

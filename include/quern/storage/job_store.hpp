@@ -87,7 +87,7 @@ concept JobStore = requires(S& store, std::span<const NewJob> jobs, const ClaimR
   // One answer per id, in order; empty where there is no such job.
   { store.find(ids) } -> std::same_as<std::vector<std::optional<Job>>>;
 
-  // A page of jobs by id. Each page is consistent in itself.
+  // A page of jobs by id that match all of the filter. Each page is consistent in itself.
   { store.list(filter) } -> std::same_as<JobPage>;
 
   // All counts that are not 0, in the order of (queue, kind, state). Never counts rows.

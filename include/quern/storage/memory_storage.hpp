@@ -13,7 +13,8 @@ namespace quern::inline v1 {
 /// Threads  one mutex; the observers are told while it is held.
 /// Cost     O(log n) per job and call; a claim also looks once at each lane (queue and kind) that has ready
 /// jobs
-///          of the kinds asked for, and `list` at each job that it skips for its tenant or tag.
+///          of the kinds asked for, and `list` at each job that it skips for its tenant, tag or
+///          time.
 class MemoryStorage {
  public:
   /// The clock must outlive the storage.

@@ -96,7 +96,7 @@ class LaneZoneIds final : public Ids {
 class TimeZoneIds final : public Ids {
  public:
   TimeZoneIds(const Listing& listing, TimePoint first, TimePoint last)
-      : Ids(listing), first_(span_of(first)), last_(span_of(last)) {}
+      : Ids(listing), first_(tick_of(first)), last_(tick_of(last)) {}
 
   std::uint64_t next(std::uint64_t at) override {
     while (true) {
@@ -141,7 +141,7 @@ class TimeZoneIds final : public Ids {
 class AllIds final : public Ids {
  public:
   explicit AllIds(const Listing& listing)
-      : Ids(listing), rows_(listing.db.query(listing.up ? sql::jobs_up : sql::jobs_down)) {
+      : Ids(listing), rows_(listing.db.query(listing.up ? sql::each_up : sql::each_down)) {
     if (!listing.lanes.all()) zones_ = ids_near_lanes(listing);
   }
 

@@ -115,8 +115,8 @@ CREATE TABLE quern_totals(
 INSERT INTO quern_totals SELECT state, lane, n FROM quern_counts;
 DROP TABLE quern_counts;
 
--- A zone is 2^size neighbouring ids, with size 8 or 16; spans are times, see zones.hpp. Each zone that has jobs,
--- and between which spans they were created; it may say more than is true.
+-- A zone is 2^size neighbouring ids, with size 8 or 16; ticks and spans are times, see zones.hpp. Each zone that has
+-- jobs, and the ticks between which they were created; it may say more than is true.
 CREATE TABLE quern_zones(
   size INTEGER NOT NULL, zone INTEGER NOT NULL, earliest INTEGER NOT NULL, latest INTEGER NOT NULL,
   PRIMARY KEY(size, zone)) WITHOUT ROWID;

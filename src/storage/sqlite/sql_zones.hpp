@@ -116,6 +116,10 @@ inline constexpr Statement tag_up{"tag_up",
                                   "SELECT id FROM quern_labelled WHERE label = ?2 AND id >= ?1 ORDER BY id"};
 inline constexpr Statement tag_down{
     "tag_down", "SELECT id FROM quern_labelled WHERE label = ?2 AND id <= ?1 ORDER BY id DESC"};
+// SEARCH quern_jobs USING INTEGER PRIMARY KEY (rowid>?)
+inline constexpr Statement each_up{"each_up", "SELECT id, lane FROM quern_jobs WHERE id >= ?1 ORDER BY id"};
+inline constexpr Statement each_down{"each_down",
+                                     "SELECT id, lane FROM quern_jobs WHERE id <= ?1 ORDER BY id DESC"};
 // What is cheap to know of a job that may be wanted. SEARCH quern_jobs USING INTEGER PRIMARY KEY (rowid=?)
 inline constexpr Statement glance{"glance", "SELECT lane, created_at FROM quern_jobs WHERE id = ?1"};
 

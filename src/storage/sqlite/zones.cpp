@@ -8,14 +8,14 @@ namespace quern::inline v1::sqlite {
 
 void ZoneBook::added(JobId id, LaneId lane, TimePoint created_at) {
   const LaneZone here{lane, zone_of(id.value)};
-  const std::int64_t span = span_of(created_at);
-  if (here == last_added_ && span == last_span_) return;
+  const std::int64_t tick = tick_of(created_at);
+  if (here == last_added_ && tick == last_tick_) return;
   last_added_ = here;
-  last_span_ = span;
+  last_tick_ = tick;
   lanes_.insert(here);
-  const auto [times, is_new] = times_.try_emplace(here.second, Times{span, span});
-  times->second.earliest = std::min(times->second.earliest, span);
-  times->second.latest = std::max(times->second.latest, span);
+  const auto [times, is_new] = times_.try_emplace(here.second, Times{tick, tick});
+  times->second.earliest = std::min(times->second.earliest, tick);
+  times->second.latest = std::max(times->second.latest, tick);
 }
 
 void ZoneBook::ended(JobId id, LaneId lane, JobState state, TimePoint finished_at) {
