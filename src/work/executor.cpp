@@ -1,52 +1,173 @@
 #include "quern/work/executor.hpp"
 
+#include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <thread>
-#include <unordered_map>
 #include <utility>
+#include <vector>
 
 namespace quern::inline v1 {
+namespace {
+
+class FunctionTask final : public detail::ExecutorTask {
+ public:
+  explicit FunctionTask(std::function<void()> work) : work_(std::move(work)) {}
+  void run() noexcept override { work_(); }
+
+ private:
+  std::function<void()> work_;
+};
+
+/// True while this thread helps.
+thread_local bool helping_here = false;
+
+/// About as long as putting a thread to sleep and waking it takes.
+constexpr int spins = 400;
+
+void pause_a_moment() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#else
+  std::this_thread::yield();
+#endif
+}
+
+}  // namespace
 
 struct ThreadExecutor::Shared {
-  struct Task {
-    TaskToken token = 0;
-    std::function<void()> work;
-  };
+  using Task = std::shared_ptr<detail::ExecutorTask>;
   /// One thread's place; the thread keeps it alive, so that an abandoned one can still look at it.
   struct Worker {
+    TaskToken current = 0;  // 0: between two tasks
+    TaskToken seen = 0;     // what it ran when `stir` looked last
+    bool slow = false;      // it still ran that: not to be counted on
     bool abandoned = false;
   };
 
   mutable std::mutex mutex;
   std::condition_variable work_came;
   std::condition_variable thread_left;
+  std::condition_variable helped;
   std::deque<Task> tasks;
-  std::unordered_map<TaskToken, std::shared_ptr<Worker>> running;
-  std::size_t threads = 0;
-  std::size_t idle = 0;
+  std::vector<std::shared_ptr<Worker>> workers;
+  std::size_t idle = 0;  // asleep, or signalled and not yet awake
+  std::size_t helping = 0;
+  std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  detail::ExecutorHelper* helper = nullptr;
+  bool nudged = false;
   bool closing = false;
+
+  // One thread at a time looks for work a little longer before it sleeps, so that who brings some need not
+  // wake it.
+  std::atomic<bool> spinning{false};
+  std::atomic<bool> spin_nudge{false};
+  std::atomic<bool> tasks_wait{false};
 
   void run(const std::shared_ptr<Worker>& me) {
     std::unique_lock lock(mutex);
+    bool help_first = false;
     while (true) {
-      ++idle;
-      work_came.wait(lock, [&] { return closing || !tasks.empty(); });
-      --idle;
-      if (tasks.empty()) break;
-      Task task = std::move(tasks.front());
-      tasks.pop_front();
-      running.emplace(task.token, me);
-      lock.unlock();
-      task.work();
-      task.work = nullptr;  // what it holds goes before the thread waits again
-      lock.lock();
-      if (me->abandoned) return;  // no longer counted
-      running.erase(task.token);
+      if (std::exchange(nudged, false) || help_first) {
+        help_first = false;
+        help(lock);
+      } else if (!tasks.empty()) {
+        run_one(lock, *me);
+        if (me->abandoned) return;  // no longer counted
+        if (helper == nullptr) continue;
+        if (tasks.empty())
+          help_first = true;
+        else
+          leave_results(lock);
+      } else if (closing) {
+        break;
+      } else if (helper != nullptr && !spinning.load() && spin(lock)) {
+        help_first = true;
+      } else if (tasks.empty() && !nudged && !closing) {
+        ++idle;
+        work_came.wait(lock, [&] { return closing || nudged || !tasks.empty(); });
+        --idle;
+      }
     }
-    --threads;
+    std::erase(workers, me);
     thread_left.notify_all();
+  }
+
+  void run_one(std::unique_lock<std::mutex>& lock, Worker& me) {
+    Task task = std::move(tasks.front());
+    tasks.pop_front();
+    tasks_wait.store(!tasks.empty(), std::memory_order_relaxed);
+    me.current = task->token;
+    lock.unlock();
+    task->run();
+    task.reset();  // what it holds goes before the thread waits again
+    lock.lock();
+    me.current = 0;
+    me.slow = false;
+  }
+
+  void help(std::unique_lock<std::mutex>& lock) {
+    if (helper == nullptr) return;
+    detail::ExecutorHelper& part = *helper;
+    ++helping;
+    lock.unlock();
+    helping_here = true;
+    part.help();
+    helping_here = false;
+    lock.lock();
+    if (--helping == 0) helped.notify_all();
+  }
+
+  void leave_results(std::unique_lock<std::mutex>& lock) {
+    detail::ExecutorHelper& part = *helper;
+    ++helping;
+    lock.unlock();
+    part.results_wait();
+    lock.lock();
+    if (--helping == 0) helped.notify_all();
+  }
+
+  /// Looks for a nudge or a task for a moment; true: it was nudged. The lock is not held meanwhile.
+  bool spin(std::unique_lock<std::mutex>& lock) {
+    spinning.store(true);
+    lock.unlock();
+    for (int i = 0; i < spins && !spin_nudge.load(std::memory_order_relaxed) &&
+                    !tasks_wait.load(std::memory_order_relaxed);
+         ++i)
+      pause_a_moment();
+    // In this order: who sees `spinning` after setting the nudge can count on its being seen here.
+    spinning.store(false);
+    const bool was_nudged = spin_nudge.exchange(false);
+    lock.lock();
+    return was_nudged;
+  }
+
+  /// Makes a thread more. Throws when there is none at all.
+  static void add_thread(const std::shared_ptr<Shared>& self) {
+    auto worker = std::make_shared<Worker>();
+    self->workers.push_back(worker);
+    try {
+      // Detached and counted: a thread that may be abandoned cannot be joined.
+      std::thread([self, worker] { self->run(worker); }).detach();
+    } catch (...) {
+      self->workers.pop_back();
+      if (self->workers.empty()) throw;  // else those that are there will do it
+    }
+  }
+
+  /// So many threads more shall look for tasks.
+  static void wake(std::size_t count, const std::shared_ptr<Shared>& self) {
+    for (std::size_t i = 0; i < std::min(count, self->idle); ++i) self->work_came.notify_one();
+    for (std::size_t i = self->idle; i < count; ++i) add_thread(self);
+  }
+
+  /// Threads that are awake and not at something long.
+  [[nodiscard]] std::size_t quick() const {
+    const auto slow = static_cast<std::size_t>(
+        std::ranges::count_if(workers, [](const auto& worker) { return worker->slow; }));
+    return workers.size() - idle - slow;
   }
 };
 
@@ -56,33 +177,81 @@ ThreadExecutor::~ThreadExecutor() {
   std::unique_lock lock(shared_->mutex);
   shared_->closing = true;
   shared_->work_came.notify_all();
-  shared_->thread_left.wait(lock, [&] { return shared_->threads == 0; });
+  shared_->thread_left.wait(lock, [&] { return shared_->workers.empty(); });
 }
 
 void ThreadExecutor::post(TaskToken token, std::function<void()> task) {
+  auto made = std::make_shared<FunctionTask>(std::move(task));
+  made->token = token;
   const std::lock_guard lock(shared_->mutex);
-  if (shared_->idle <= shared_->tasks.size()) {
-    // Detached and counted: a thread that may be abandoned cannot be joined.
-    std::thread([shared = shared_] { shared->run(std::make_shared<Shared::Worker>()); }).detach();
-    ++shared_->threads;
-  }
-  shared_->tasks.push_back({token, std::move(task)});
+  if (shared_->idle <= shared_->tasks.size()) Shared::add_thread(shared_);
+  shared_->tasks.push_back(std::move(made));
+  shared_->tasks_wait.store(true, std::memory_order_relaxed);
   shared_->work_came.notify_one();
+}
+
+void ThreadExecutor::post_all(std::span<const std::shared_ptr<detail::ExecutorTask>> tasks) {
+  const std::lock_guard lock(shared_->mutex);
+  const std::size_t quick = shared_->quick();
+  const std::size_t wanted = std::min(shared_->cores, shared_->tasks.size() + tasks.size());
+  if (quick < wanted) Shared::wake(wanted - quick, shared_);
+  shared_->tasks.insert(shared_->tasks.end(), tasks.begin(), tasks.end());
+  shared_->tasks_wait.store(true, std::memory_order_relaxed);
+}
+
+bool ThreadExecutor::stir() {
+  const std::lock_guard lock(shared_->mutex);
+  bool any_moved = false;
+  for (const auto& worker : shared_->workers) {
+    worker->slow = worker->current != 0 && worker->current == worker->seen;
+    any_moved = any_moved || worker->current != worker->seen;
+    worker->seen = worker->current;
+  }
+  const std::size_t waiting = shared_->tasks.size();
+  if (waiting == 0) return false;
+  const std::size_t quick = shared_->quick();
+  // Where nothing moves they are doubled, so that soon each task has a thread.
+  const std::size_t wanted =
+      std::min(waiting, any_moved ? shared_->cores : std::max(shared_->cores, shared_->workers.size()));
+  if (quick < wanted) Shared::wake(wanted - quick, shared_);
+  return true;
+}
+
+bool ThreadExecutor::backlog() const {
+  const std::lock_guard lock(shared_->mutex);
+  return shared_->tasks.size() > (helping_here ? 1 : 0);
+}
+
+bool ThreadExecutor::nudge() noexcept {
+  if (shared_->spinning.load()) {
+    shared_->spin_nudge.store(true);
+    if (shared_->spinning.load()) return true;
+  }
+  const std::lock_guard lock(shared_->mutex);
+  if (shared_->helper == nullptr || shared_->idle == 0) return false;
+  if (!std::exchange(shared_->nudged, true)) shared_->work_came.notify_one();
+  return true;
+}
+
+void ThreadExecutor::set_helper(detail::ExecutorHelper* helper) {
+  std::unique_lock lock(shared_->mutex);
+  shared_->helper = helper;
+  if (helper == nullptr && !helping_here) shared_->helped.wait(lock, [&] { return shared_->helping == 0; });
 }
 
 void ThreadExecutor::abandon(TaskToken token) {
   const std::lock_guard lock(shared_->mutex);
-  const auto found = shared_->running.find(token);
-  if (found == shared_->running.end()) return;
-  found->second->abandoned = true;
-  shared_->running.erase(found);
-  --shared_->threads;
+  const auto found =
+      std::ranges::find_if(shared_->workers, [&](const auto& worker) { return worker->current == token; });
+  if (found == shared_->workers.end()) return;
+  (*found)->abandoned = true;
+  shared_->workers.erase(found);
   shared_->thread_left.notify_all();
 }
 
 std::size_t ThreadExecutor::threads() const {
   const std::lock_guard lock(shared_->mutex);
-  return shared_->threads;
+  return shared_->workers.size();
 }
 
 }  // namespace quern::inline v1

@@ -10,6 +10,26 @@ namespace quern::inline v1 {
 
 namespace detail {
 
+std::stop_token RunState::stop_token() {
+  const std::lock_guard lock(stop_mutex_);
+  if (!stop_.stop_possible()) {
+    stop_ = std::stop_source();
+    if (stop_requested()) stop_.request_stop();
+  }
+  return stop_.get_token();
+}
+
+void RunState::request_stop(StopReason reason) noexcept {
+  StopReason none = StopReason::none;
+  reason_.compare_exchange_strong(none, reason, std::memory_order_acq_rel);
+  std::stop_source source(std::nostopstate);
+  {
+    const std::lock_guard lock(stop_mutex_);
+    source = stop_;
+  }
+  source.request_stop();  // not under the lock: callbacks may ask for a token
+}
+
 void RunState::report(int percent, std::string_view message) {
   const std::lock_guard lock(progress_mutex_);
   reported_percent_ = std::max(reported_percent_, std::clamp(percent, 0, 100));
@@ -41,7 +61,7 @@ void RunState::save_step(std::string_view name, Payload value) {
   Step step{std::string(name), std::move(value)};
   const RunCheck check = with_port([&](RunPort& port) {
     check_text(step.name, "step", port.limits().text_bytes);
-    check_json(step.value.text(), "step." + step.name, port.limits());
+    check_json(step.value, "step." + step.name, port.limits());
     return port.save_step(claim_.ref, step);
   });
   if (check == RunCheck::lost)
@@ -63,7 +83,7 @@ void RunState::then(Record record) {
   with_port([&](RunPort& port) {
     check_text(record.collection, "record.collection", port.limits().text_bytes);
     check_text(record.key, "record.key", port.limits().key_bytes);
-    check_json(record.value.text(), "record.value", port.limits());
+    check_json(record.value, "record.value", port.limits());
   });
   records_.push_back(std::move(record));
 }
@@ -71,7 +91,8 @@ void RunState::then(Record record) {
 }  // namespace detail
 
 const Claim& JobContext::job() const noexcept { return state_->claim(); }
-std::stop_token JobContext::stop_token() const noexcept { return state_->stop_token(); }
+std::stop_token JobContext::stop_token() const { return state_->stop_token(); }
+bool JobContext::stop_requested() const noexcept { return state_->stop_requested(); }
 StopReason JobContext::stop_reason() const noexcept { return state_->stop_reason(); }
 void JobContext::progress(int percent, std::string_view message) { state_->report(percent, message); }
 JobId JobContext::then(NewJob job) { return state_->then(std::move(job)); }

@@ -7,6 +7,7 @@
 #include <array>
 #include <bit>
 #include <cassert>
+#include <unordered_set>
 #include <utility>
 
 #include "processor_shared.hpp"
@@ -18,8 +19,8 @@ namespace {
 
 /// Finishes, claims and promotions in one transaction.
 constexpr std::size_t batch = 1000;
-/// The engine whose handler runs on this thread.
-thread_local const void* engine_of_this_thread = nullptr;
+/// How long a result may wait for being recorded while its thread goes on with another job.
+constexpr Duration soon = std::chrono::milliseconds(1);
 
 ProcessorOptions checked(ProcessorOptions options, const JobQueueConfig& config) {
   const auto at_least = [](const char* field, Duration value, Duration least) {
@@ -99,25 +100,28 @@ ProcessorCore::ProcessorCore(QueueCore& queue, HandlerRegistry handlers, Process
                                .priority = {},
                                .max_attempts = entry.options.max_attempts,
                                .timeout = entry.options.timeout});
+  for (const auto& [kind, entry] : shared_->handlers.entries()) kinds_.push_back({&kind, &entry});
+  running_of_queue_.resize(options_.queues.size());
   const SteadyTime steady = storage_.clock().steady();
   prune_at_ = steady + queue_.config().cleanup_interval;
   storage_.observe(*this);
 }
 
 ProcessorCore::~ProcessorCore() {
+  let_help(false);
   storage_.unobserve(*this);
   // Handlers that still run keep their RunState, and must not find their way back here.
-  for (auto& [token, run] : running_) {
-    run.state->request_stop(StopReason::lost);
-    run.state->cut();
-    executor_.abandon(token);
+  for (const Slot& slot : slots_) {
+    if (!slot.run) continue;
+    slot.run->request_stop(StopReason::lost);
+    slot.run->cut();
+    executor_.abandon(slot.run->token);
   }
 }
 
-bool ProcessorCore::on_handler_thread() const noexcept { return engine_of_this_thread == this; }
-
 void ProcessorCore::on_work() noexcept {
-  if (!shared_->work.exchange(true, std::memory_order_acq_rel)) waker_->wake();
+  if (shared_->work.exchange(true)) return;
+  if (!shared_->helped.load() || !executor_.nudge()) waker_->wake();
 }
 
 void ProcessorCore::on_cancel(std::span<const JobId> /*running*/) noexcept {
@@ -143,6 +147,13 @@ const JobLimits& ProcessorCore::limits() const { return queue_.config().limits; 
 
 NextTick ProcessorCore::tick(TimePoint now) noexcept {
   const std::lock_guard lock(tick_mutex_);
+  NextTick next = tick_locked(now);
+  if (!stopped() && shared_->anything_new(!shared_->looks_soon.load())) next = {now};
+  planned_ = next.at;
+  return next;
+}
+
+NextTick ProcessorCore::tick_locked(TimePoint now) noexcept {
   if (stopped()) return {};
   const SteadyTime steady = storage_.clock().steady();
   try {
@@ -162,11 +173,23 @@ NextTick ProcessorCore::tick(TimePoint now) noexcept {
     finishes_.clear();
     enter(Phase::stopped, steady);
   }
-  running_count_.store(running_.size(), std::memory_order_release);
-  idle_.store(running_.empty() && finishes_.empty() && !want_claim_ && !want_promote_ && !more_upkeep_ &&
-                  storage_failures_ == 0 && !shared_->anything_new(),
+  running_count_.store(busy_, std::memory_order_release);
+  idle_.store(busy_ == 0 && finishes_.empty() && !want_claim_ && !want_promote_ && !more_upkeep_ &&
+                  storage_failures_ == 0 && !shared_->anything_new(true),
               std::memory_order_release);
-  return stopped() ? NextTick{} : next_tick(now, steady);
+  if (stopped()) return {};
+  bool look_soon = false;
+  if (shared_->helped.load()) {
+    // While jobs wait for threads, nobody else looks after results, or makes more threads.
+    look_soon = executor_.backlog();
+    if (look_soon && steady >= stir_at_) {
+      stir_at_ = steady + soon;
+      executor_.stir();
+    }
+    shared_->looks_soon.store(look_soon);  // a result that rang no bell before this is seen by who called
+  }
+  const NextTick next = next_tick(now, steady);
+  return look_soon ? earliest(next, NextTick{now + soon}) : next;
 }
 
 void ProcessorCore::use_storage(TimePoint now, SteadyTime steady) {
@@ -206,16 +229,11 @@ void ProcessorCore::storage_failed(const std::exception& error, SteadyTime stead
 }
 
 void ProcessorCore::handle_lost_node() {
-  for (auto& [token, run] : running_) {
-    run.state->request_stop(StopReason::lost);
-    run.state->give_up();
-    executor_.abandon(token);
+  for (Slot& slot : slots_) {
+    if (!slot.run) continue;
+    slot.run->request_stop(StopReason::lost);
+    give_up(slot, std::nullopt);
   }
-  running_.clear();
-  tokens_.clear();
-  alarms_.clear();
-  running_of_kind_.clear();
-  running_of_queue_.clear();
   finishes_.clear();  // of the old incarnation: the storage would call each of them lost
   reports_.clear();
   want_claim_ = true;
@@ -224,57 +242,58 @@ void ProcessorCore::handle_lost_node() {
 }
 
 void ProcessorCore::collect_results() {
-  for (Shared::Done& done : shared_->take_done()) {
-    const auto found = running_.find(done.token);
-    if (found == running_.end()) continue;  // given up before: its result is dropped
-    const auto& retry = found->second.entry->options.retry;
-    Finish finish = finish_of(*found->second.state, retry ? *retry : default_retry_, done.result, random_);
-    if (auto report = found->second.state->fetch_report())
-      reports_.push_back({finish.ref, std::move(*report)});
-    end_run(done.token);
-    finishes_.push_back(std::move(finish));
+  shared_->take_done(done_);
+  for (const std::shared_ptr<Run>& run : done_) {
+    Slot* const slot = slot_of(run->token);
+    if (slot == nullptr) continue;  // given up before: its result is dropped
+    const auto& retry = run->entry.options.retry;
+    Finish& finish =
+        finishes_.emplace_back(finish_of(*run, retry ? *retry : default_retry_, run->result, random_));
+    if (auto report = run->fetch_report()) reports_.push_back({finish.ref, std::move(*report)});
+    end_run(*slot);
   }
-  if (shared_->work.exchange(false, std::memory_order_acq_rel)) want_claim_ = want_promote_ = true;
-  if (shared_->cancel.exchange(false, std::memory_order_acq_rel)) cancels_suspected_ = true;
+  done_.clear();
+  if (shared_->work.exchange(false)) want_claim_ = want_promote_ = true;
+  if (shared_->cancel.exchange(false)) cancels_suspected_ = true;
 }
 
-void ProcessorCore::end_run(TaskToken token) {
-  const auto found = running_.find(token);
-  assert(found != running_.end());
-  const RunState& state = *found->second.state;
-  const auto [first, last] = alarms_.equal_range(state.alarm);
-  for (auto alarm = first; alarm != last; ++alarm)
-    if (alarm->second == token) {
-      alarms_.erase(alarm);
-      break;
-    }
-  const auto less_one = [](auto& counts, const std::string& name) {
-    const auto count = counts.find(name);
-    if (--count->second == 0) counts.erase(count);
-  };
-  less_one(running_of_kind_, state.claim().kind);
-  less_one(running_of_queue_, state.claim().queue);
-  tokens_.erase(state.claim().ref.id);
-  running_.erase(found);
+ProcessorCore::Slot* ProcessorCore::slot_of(TaskToken token) {
+  Slot& slot = slots_[(token & 0xFFFF'FFFFU) - 1];
+  return slot.run && slot.run->token == token ? &slot : nullptr;
+}
+
+ProcessorCore::Slot* ProcessorCore::slot_of(JobId id) {
+  const auto found = std::ranges::find_if(
+      slots_, [&](const Slot& slot) { return slot.run && slot.run->claim().ref.id == id; });
+  return found == slots_.end() ? nullptr : &*found;
+}
+
+void ProcessorCore::end_run(Slot& slot) {
+  --*slot.running_of_kind;
+  if (slot.running_of_queue != nullptr) --*slot.running_of_queue;
+  slot.run.reset();
+  free_slots_.push_back(static_cast<std::uint32_t>(&slot - slots_.data()));
+  --busy_;
   want_claim_ = true;
 }
 
 void ProcessorCore::flush_progress(SteadyTime steady) {
   if (steady >= progress_at_) {
     progress_at_ = steady + options_.progress_interval;
-    for (auto& [token, run] : running_)
-      if (auto report = run.state->fetch_report())
-        reports_.push_back({run.state->claim().ref, std::move(*report)});
+    for (const Slot& slot : slots_) {
+      if (!slot.run) continue;
+      if (auto report = slot.run->fetch_report())
+        reports_.push_back({slot.run->claim().ref, std::move(*report)});
+    }
   }
   if (reports_.empty()) return;
   const std::vector<RunCheck> checks = storage_.progress(reports_);
   // A run that is lost is told so at its next step; its handler may well be waiting for something else now.
   for (std::size_t i = 0; i < checks.size(); ++i) {
     if (checks[i] == RunCheck::held) continue;
-    const auto token = tokens_.find(reports_[i].ref.id);
-    if (token == tokens_.end()) continue;
-    RunState& state = *running_.at(token->second).state;
-    if (state.claim().ref == reports_[i].ref) ask_to_stop(token->second, state, StopReason::lost, steady);
+    Slot* const slot = slot_of(reports_[i].ref.id);
+    if (slot != nullptr && slot->run->claim().ref == reports_[i].ref)
+      ask_to_stop(*slot, StopReason::lost, steady);
   }
   reports_.clear();
 }
@@ -328,10 +347,12 @@ void ProcessorCore::look_for_changes(SteadyTime steady) {
 }
 
 void ProcessorCore::look_for_cancels(SteadyTime steady) {
-  if (!std::exchange(cancels_suspected_, false) || running_.empty()) return;
-  for (const JobId id : storage_.cancel_requests(lease_.node()))
-    if (const auto token = tokens_.find(id); token != tokens_.end())
-      ask_to_stop(token->second, *running_.at(token->second).state, StopReason::cancel, steady);
+  if (!std::exchange(cancels_suspected_, false) || busy_ == 0) return;
+  const std::vector<JobId> asked = storage_.cancel_requests(lease_.node());
+  const std::unordered_set<JobId> ids(asked.begin(), asked.end());
+  if (ids.empty()) return;
+  for (Slot& slot : slots_)
+    if (slot.run && ids.contains(slot.run->claim().ref.id)) ask_to_stop(slot, StopReason::cancel, steady);
 }
 
 void ProcessorCore::promote(TimePoint now) {
@@ -361,21 +382,19 @@ void ProcessorCore::maintain(SteadyTime steady) {
 }
 
 std::size_t ProcessorCore::free_slots() const noexcept {
-  return static_cast<std::size_t>(options_.max_concurrent_jobs) - running_.size();
+  return static_cast<std::size_t>(options_.max_concurrent_jobs) - busy_;
 }
 
 namespace {
-std::size_t room(const std::map<std::string, int, std::less<>>& running, const std::string& name,
-                 int concurrency, std::size_t limit) {
+std::size_t room(int running, int concurrency, std::size_t limit) {
   if (concurrency == 0) return limit;
-  const auto count = running.find(name);
-  const int now = count == running.end() ? 0 : count->second;
-  return std::min(limit, static_cast<std::size_t>(std::max(0, concurrency - now)));
+  return std::min(limit, static_cast<std::size_t>(std::max(0, concurrency - running)));
 }
 }  // namespace
 
 std::size_t ProcessorCore::room_in(const QueueSlots& queue, std::size_t limit) const {
-  return room(running_of_queue_, queue.name, queue.concurrency, limit);
+  const auto place = static_cast<std::size_t>(&queue - options_.queues.data());
+  return room(running_of_queue_[place], queue.concurrency, limit);
 }
 
 ClaimRequest ProcessorCore::claim_request(std::size_t limit) const {
@@ -384,11 +403,13 @@ ClaimRequest ProcessorCore::claim_request(std::size_t limit) const {
   request.limit = limit;
   request.ageing = options_.ageing;
   const int default_attempts = queue_.config().default_max_retries + 1;
-  for (const auto& [kind, entry] : shared_->handlers.entries()) {
-    const std::size_t most = room(running_of_kind_, kind, entry.options.concurrency, limit);
+  request.kinds.reserve(kinds_.size());
+  for (const KindSlots& kind : kinds_) {
+    const HandlerOptions& options = kind.entry->options;
+    const std::size_t most = room(kind.running, options.concurrency, limit);
     if (most > 0)
       request.kinds.push_back(
-          {kind, most, entry.options.max_attempts > 0 ? entry.options.max_attempts : default_attempts});
+          {*kind.name, most, options.max_attempts > 0 ? options.max_attempts : default_attempts});
   }
   return request;
 }
@@ -409,7 +430,7 @@ void ProcessorCore::claim_jobs() {
   }
   std::vector<Claim> claims = storage_.claim(request);
   want_claim_ = claims.size() == request.limit;
-  for (Claim& claim : claims) start(std::move(claim));
+  start(std::move(claims));
 }
 
 void ProcessorCore::claim_in_turns() {
@@ -428,44 +449,80 @@ void ProcessorCore::claim_in_turns() {
     }
     turns_->took(*turn, claims.size());
     left -= claims.size();
-    for (Claim& claim : claims) start(std::move(claim));
+    start(std::move(claims));
   }
   want_claim_ = left == 0;
 }
 
-void ProcessorCore::start(Claim claim) {
-  const HandlerRegistry::Entry* entry = shared_->handlers.find(claim.kind);
-  assert(entry != nullptr);  // no other kind was asked for
-  const TaskToken token = ++next_token_;
-  auto state = std::make_shared<RunState>(std::move(claim), static_cast<RunPort&>(*this));
-  const Claim& job = state->claim();
-  state->timeout = timeout_of(job, entry->options, queue_.config().job_timeout);
-  ++running_of_kind_[job.kind];
-  ++running_of_queue_[job.queue];
-  tokens_[job.ref.id] = token;
-  running_.emplace(token, Running{state, entry});
-  set_alarm(token, *state, storage_.clock().steady() + state->timeout);
+std::shared_ptr<ProcessorCore::Run> ProcessorCore::prepare_run(Claim claim, SteadyTime steady) {
+  const auto kind = std::ranges::lower_bound(
+      kinds_, claim.kind, {}, [](const KindSlots& k) -> const std::string& { return *k.name; });
+  assert(kind != kinds_.end() && *kind->name == claim.kind);  // no other kind was asked for
+  const auto queue = std::ranges::find(options_.queues, claim.queue, &QueueSlots::name);
+  if (free_slots_.empty()) {
+    slots_.emplace_back();
+    free_slots_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
+  }
+  const std::uint32_t place = free_slots_.back();
+  free_slots_.pop_back();
+  Slot& slot = slots_[place];
+  slot.run =
+      std::make_shared<Run>(std::move(claim), static_cast<RunPort&>(*this), shared_, *kind->entry, this);
+  slot.run->token = (TaskToken{++slot.generation} << 32U) | (place + 1);
+  slot.run->timeout = timeout_of(slot.run->claim(), kind->entry->options, queue_.config().job_timeout);
+  slot.running_of_kind = &kind->running;
+  ++kind->running;
+  slot.running_of_queue = nullptr;
+  if (queue != options_.queues.end()) {
+    slot.running_of_queue = &running_of_queue_[static_cast<std::size_t>(queue - options_.queues.begin())];
+    ++*slot.running_of_queue;
+  }
+  ++busy_;
+  set_alarm(slot, steady + slot.run->timeout);
+  return slot.run;
+}
+
+void ProcessorCore::start(std::vector<Claim> claims) {
+  if (claims.empty()) return;
+  const SteadyTime steady = storage_.clock().steady();
+  std::vector<std::shared_ptr<ExecutorTask>> tasks;
+  tasks.reserve(claims.size());
+  for (Claim& claim : claims) tasks.push_back(prepare_run(std::move(claim), steady));
+  post(tasks);
+}
+
+void ProcessorCore::post(std::span<const std::shared_ptr<ExecutorTask>> tasks) {
   try {
-    executor_.post(token, [shared = shared_, state, entry, token, engine = this] {
-      engine_of_this_thread = engine;
-      shared->run(token, *entry, state);
-      engine_of_this_thread = nullptr;
-    });
+    if (executor_.post_all(tasks)) return;
   } catch (const std::exception& e) {
-    log_to(
-        options_.log, LogLevel::error,
-        fmt::format("job {} could not be started and is handed back: {}", to_string(job.ref.id), e.what()));
-    Finish finish;
-    finish.ref = job.ref;
-    finish.outcome = Outcome::released;
-    give_up(token, std::move(finish));
-    storage_retry_at_ = storage_.clock().steady() + std::chrono::seconds(1);  // no use to claim at once again
+    return hand_back(e, tasks);
+  }
+  for (const auto& task : tasks) {
+    try {
+      executor_.post(task->token, [task] { task->run(); });
+    } catch (const std::exception& e) {
+      hand_back(e, std::span(&task, 1));
+    }
   }
 }
 
+void ProcessorCore::hand_back(const std::exception& error,
+                              std::span<const std::shared_ptr<ExecutorTask>> tasks) {
+  log_to(options_.log, LogLevel::error,
+         fmt::format("{} jobs could not be started and are handed back: {}", tasks.size(), error.what()));
+  for (const auto& task : tasks) {
+    Slot* const slot = slot_of(task->token);
+    if (slot == nullptr) continue;
+    Finish finish;
+    finish.ref = slot->run->claim().ref;
+    finish.outcome = Outcome::released;
+    give_up(*slot, std::move(finish));
+  }
+  storage_retry_at_ = storage_.clock().steady() + std::chrono::seconds(1);  // no use to claim at once again
+}
+
 NextTick ProcessorCore::next_tick(TimePoint now, SteadyTime steady) const {
-  if (shared_->anything_new()) return {now};
-  SteadyTime next = alarms_.empty() ? SteadyTime::max() : alarms_.begin()->first;
+  SteadyTime next = busy_ == 0 ? SteadyTime::max() : next_alarm_;
   const auto sooner = [&](SteadyTime at) { next = std::min(next, at); };
   if (phase_ == Phase::draining) sooner(drain_until_);
   if (phase_ == Phase::stopping) sooner(grace_until_);
@@ -478,7 +535,7 @@ NextTick ProcessorCore::next_tick(TimePoint now, SteadyTime steady) const {
     if (!finishes_.empty() || lease_.lost() || phase_ == Phase::leaving) return {now};
     sooner(poll_at_);
     if (foreign_seen_ != 0 && !storage_.watches_foreign_changes()) sooner(watch_at_);
-    if (!running_.empty()) sooner(progress_at_);
+    if (busy_ > 0) sooner(progress_at_);
     if (phase_ == Phase::working) {
       if (want_promote_ || more_upkeep_ || (want_claim_ && free_slots() > 0)) return {now};
       sooner(rescue_at_);

@@ -9,49 +9,81 @@ namespace {
 
 /// How long a stopping processor waits for its storage beyond the handlers' grace.
 constexpr Duration storage_patience = std::chrono::seconds(5);
+/// The engine whose handler runs on this thread.
+thread_local const void* engine_of_this_thread = nullptr;
 
 }  // namespace
 
-void ProcessorCore::Shared::run(TaskToken token, const HandlerRegistry::Entry& entry,
-                                const std::shared_ptr<RunState>& state) noexcept {
-  JobResult result = run_handler(handlers, entry, state, limits);
-  {
-    const std::lock_guard lock(mutex);
-    done.push_back({token, std::move(result)});
-  }
-  waker->wake();
+void ProcessorCore::Run::run() noexcept {
+  engine_of_this_thread = engine;
+  auto self = shared_from_this();
+  result = run_handler(shared->handlers, entry, self, shared->limits);
+  engine_of_this_thread = nullptr;
+  const auto with = shared;  // the run itself may be gone as soon as the engine has seen its result
+  with->put_done(std::move(self));
+  if (!with->helped.load()) with->waker->wake();
 }
 
-void ProcessorCore::set_alarm(TaskToken token, RunState& state, SteadyTime at) {
-  const auto [first, last] = alarms_.equal_range(state.alarm);
-  for (auto alarm = first; alarm != last; ++alarm)
-    if (alarm->second == token) {
-      alarms_.erase(alarm);
-      break;
+bool ProcessorCore::on_handler_thread() const noexcept { return engine_of_this_thread == this; }
+
+void ProcessorCore::let_help(bool help, bool ring_idle) {
+  ring_idle_.store(ring_idle);
+  const bool helped = executor_.set_helper(help ? this : nullptr) && help;
+  shared_->helped.store(helped);
+  if (!helped) waker_->wake();  // a result may have counted on a helper
+}
+
+void ProcessorCore::help() noexcept {
+  // One at a time; what comes while one is at it, that one sees before it leaves.
+  while (!stopped() && !helping_.exchange(true)) {
+    bool ring = false;
+    {
+      const std::lock_guard lock(tick_mutex_);
+      const NextTick next = tick_locked(storage_.clock().now());
+      ring = next.at < planned_ || stopped() || (ring_idle_.load() && idle());
+      planned_ = std::min(planned_, next.at);
     }
-  state.alarm = at;
-  alarms_.emplace(at, token);
+    helping_.store(false);
+    if (ring) waker_->wake();
+    // Where jobs wait it goes and runs one; who drives looks in again soon.
+    if (!shared_->anything_new(true) || executor_.backlog()) return;
+  }
 }
 
-void ProcessorCore::ask_to_stop(TaskToken token, RunState& state, StopReason reason, SteadyTime steady) {
-  if (state.stop_reason() != StopReason::none) return;
-  set_alarm(token, state, steady + options_.stop_grace);
-  state.request_stop(reason);
+void ProcessorCore::results_wait() noexcept {
+  if (!shared_->looks_soon.exchange(true)) waker_->wake();
+}
+
+void ProcessorCore::set_alarm(Slot& slot, SteadyTime at) {
+  slot.alarm = at;
+  next_alarm_ = std::min(next_alarm_, at);
+}
+
+void ProcessorCore::ask_to_stop(Slot& slot, StopReason reason, SteadyTime steady) {
+  if (slot.run->stop_reason() != StopReason::none) return;
+  set_alarm(slot, steady + options_.stop_grace);
+  slot.run->request_stop(reason);
 }
 
 void ProcessorCore::ring_alarms(SteadyTime steady) {
-  while (!alarms_.empty() && alarms_.begin()->first <= steady) {
-    const TaskToken token = alarms_.begin()->second;
-    RunState& state = *running_.at(token).state;
-    if (state.stop_reason() == StopReason::none) {
-      ask_to_stop(token, state, StopReason::timeout, steady);
+  if (steady < next_alarm_) return;
+  // Seldom: mostly the runs that the alarm was set for have ended long ago.
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
+    if (!slot.run || steady < slot.alarm) continue;
+    if (slot.run->stop_reason() == StopReason::none) {
+      ask_to_stop(slot, StopReason::timeout, steady);
       if (options_.stop_grace > Duration::zero()) continue;
     }
+    const RunState& state = *slot.run;
     log_to(options_.log, LogLevel::error,
            fmt::format("job {} ({}) ignores its stop for {}; its thread is given up",
                        to_string(state.claim().ref.id), state.claim().kind, to_text(options_.stop_grace)));
-    give_up(token, given_up_finish(state));
+    give_up(slot, given_up_finish(state));
   }
+  next_alarm_ = SteadyTime::max();
+  for (const Slot& slot : slots_)
+    if (slot.run) next_alarm_ = std::min(next_alarm_, slot.alarm);
 }
 
 Finish ProcessorCore::given_up_finish(const RunState& state) const {
@@ -80,11 +112,11 @@ Finish ProcessorCore::given_up_finish(const RunState& state) const {
   return finish;
 }
 
-void ProcessorCore::give_up(TaskToken token, std::optional<Finish> finish) {
-  const auto state = running_.at(token).state;
-  state->give_up();
-  executor_.abandon(token);
-  end_run(token);
+void ProcessorCore::give_up(Slot& slot, std::optional<Finish> finish) {
+  const auto run = slot.run;
+  run->give_up();
+  executor_.abandon(run->token);
+  end_run(slot);
   if (finish) finishes_.push_back(std::move(*finish));
 }
 
@@ -127,21 +159,20 @@ void ProcessorCore::advance_stop(SteadyTime steady) {
   }
   if (phase_ == Phase::draining) {
     drain_until_ = std::min(drain_until_, steady + wish->wait);
-    if (running_.empty()) {
+    if (busy_ == 0) {
       enter(Phase::leaving, steady);
     } else if (steady >= drain_until_) {
       grace_until_ = steady + wish->grace;
-      for (auto& [token, run] : running_) run.state->request_stop(StopReason::shutdown);
+      for (const Slot& slot : slots_)
+        if (slot.run) slot.run->request_stop(StopReason::shutdown);
       enter(Phase::stopping, steady);
     }
   }
   if (phase_ == Phase::stopping) {
-    if (!running_.empty() && steady >= grace_until_) {
-      std::vector<TaskToken> rest;
-      for (const auto& [token, run] : running_) rest.push_back(token);
-      for (const TaskToken token : rest) give_up(token, given_up_finish(*running_.at(token).state));
-    }
-    if (running_.empty()) enter(Phase::leaving, steady);
+    if (steady >= grace_until_)
+      for (Slot& slot : slots_)
+        if (slot.run) give_up(slot, given_up_finish(*slot.run));
+    if (busy_ == 0) enter(Phase::leaving, steady);
   }
 }
 

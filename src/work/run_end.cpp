@@ -10,7 +10,7 @@ namespace {
 JobResult checked_result(JobResult result, const JobLimits& limits) {
   if (!result.result()) return result;
   try {
-    check_json(result.result()->text(), "result", limits);
+    check_json(*result.result(), "result", limits);
     return result;
   } catch (const InvalidArgument& e) {
     return JobResult::failed(e.what());

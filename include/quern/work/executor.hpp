@@ -5,10 +5,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 
 namespace quern::inline v1 {
 
-/// Names one task while it runs.
+/// Names one task while it runs; never 0.
 using TaskToken = std::uint64_t;
 
 /// Where handlers run.
@@ -31,6 +32,35 @@ class InlineExecutor {
   void abandon(TaskToken /*token*/) noexcept {}
 };
 
+namespace detail {
+
+/// A task of a processor.
+class ExecutorTask {
+ public:
+  ExecutorTask() = default;
+  ExecutorTask(const ExecutorTask&) = delete;
+  ExecutorTask& operator=(const ExecutorTask&) = delete;
+  virtual ~ExecutorTask() = default;
+  virtual void run() noexcept = 0;
+  TaskToken token = 0;
+};
+
+/// What a thread of a ThreadExecutor does when it has nothing to run: the processor's own work, so that a job
+/// needs no hop from one thread to another.
+class ExecutorHelper {
+ public:
+  ExecutorHelper() = default;
+  ExecutorHelper(const ExecutorHelper&) = delete;
+  ExecutorHelper& operator=(const ExecutorHelper&) = delete;
+  virtual ~ExecutorHelper() = default;
+  /// The thread's task has ended and no other waits, or it was nudged. May post tasks.
+  virtual void help() noexcept = 0;
+  /// The thread's task has ended and it goes on with another one: somebody else must look after the result.
+  virtual void results_wait() noexcept = 0;
+};
+
+}  // namespace detail
+
 /// Runs tasks on threads of its own: as many as there were tasks at once, kept for the next ones.
 ///
 /// The destructor waits for the tasks that were not abandoned. An abandoned thread ends by itself when its
@@ -47,6 +77,21 @@ class ThreadExecutor {
   void abandon(TaskToken token);
   /// Threads that are there now, abandoned ones not counted.
   [[nodiscard]] std::size_t threads() const;
+
+  // For processors. Short tasks would only wait for each other's wake-ups if each had a thread of its own, so
+  // these begin on as many threads as there are processors, and `stir` adds more while tasks wait for ones
+  // that take long.
+
+  /// Queues all of them. Throws as `post`, but not once one thread is there.
+  void post_all(std::span<const std::shared_ptr<detail::ExecutorTask>> tasks);
+  /// To be called every millisecond or so while tasks wait. False: none does.
+  bool stir();
+  /// True while more tasks wait than the calling thread is about to take: 1 where it helps, else 0.
+  [[nodiscard]] bool backlog() const;
+  /// Lets an idle thread help soon; false when there is none.
+  bool nudge() noexcept;
+  /// From now on threads help; null: no longer. Waits for one that is at it, unless called by that.
+  void set_helper(detail::ExecutorHelper* helper);
 
  private:
   struct Shared;

@@ -47,8 +47,9 @@ class JobContext {
   [[nodiscard]] Epoch fence() const noexcept { return job().ref.epoch; }
 
   /// True once the run should end soon: return `JobResult::cancelled()`, or finish what is nearly done.
-  [[nodiscard]] bool stop_requested() const noexcept { return stop_token().stop_requested(); }
-  [[nodiscard]] std::stop_token stop_token() const noexcept;
+  [[nodiscard]] bool stop_requested() const noexcept;
+  /// The same as a token, for `std::condition_variable_any` and callbacks.
+  [[nodiscard]] std::stop_token stop_token() const;
   [[nodiscard]] StopReason stop_reason() const noexcept;
 
   /// Says how far the run has come. Cheap: kept, and written together with others a few times a second.

@@ -53,7 +53,9 @@ class Processor {
   /// job that runs. Harmless when started; a stopped processor does not start again.
   void start() {
     start_lease();
-    if (!engine_.running()) engine_.start(core_, core_.clock(), core_.waker());
+    if (engine_.running()) return;
+    core_.let_help(true);
+    engine_.start(core_, core_.clock(), core_.waker());
   }
 
   /// No new jobs; those that run may go on for `wait`, are then asked to stop, and get `grace`; what is left
@@ -67,6 +69,7 @@ class Processor {
     if (engine_.running()) {
       core_.wait_stopped();
       engine_.stop();
+      core_.let_help(false);
     } else {
       drive([&] { return core_.stopped(); });
     }
@@ -85,7 +88,14 @@ class Processor {
   /// Works on this thread until `done()`, which is asked after each step, or until it was stopped.
   void run_until(const std::function<bool()>& done) {
     start_lease();
-    drive([&] { return done() || core_.stopped(); });
+    core_.let_help(true, true);
+    try {
+      drive([&] { return done() || core_.stopped(); });
+    } catch (...) {  // of `done`
+      core_.let_help(engine_.running());
+      throw;
+    }
+    core_.let_help(engine_.running());
   }
 
   /// Jobs that run here now.
@@ -98,6 +108,27 @@ class Processor {
   struct ExecutorAdapter final : detail::ExecutorPort {
     void post(TaskToken token, std::function<void()> task) override { executor.post(token, std::move(task)); }
     void abandon(TaskToken token) override { executor.abandon(token); }
+    bool post_all(std::span<const std::shared_ptr<detail::ExecutorTask>> tasks) override {
+      if constexpr (helps) executor.post_all(tasks);
+      return helps;
+    }
+    bool stir() override {
+      if constexpr (helps) return executor.stir();
+      return false;
+    }
+    [[nodiscard]] bool backlog() const override {
+      if constexpr (helps) return executor.backlog();
+      return false;
+    }
+    bool nudge() noexcept override {
+      if constexpr (helps) return executor.nudge();
+      return false;
+    }
+    bool set_helper(detail::ExecutorHelper* helper) override {
+      if constexpr (helps) executor.set_helper(helper);
+      return helps;
+    }
+    static constexpr bool helps = std::same_as<E, ThreadExecutor>;
     E executor;
   };
   void start_lease() {

@@ -7,8 +7,8 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "quern/core/log.hpp"
@@ -65,16 +65,28 @@ class ExecutorPort {
   virtual ~ExecutorPort() = default;
   virtual void post(TaskToken token, std::function<void()> task) = 0;
   virtual void abandon(TaskToken token) = 0;
+
+  // What ThreadExecutor can do, and others need not.
+  /// All or, when it throws, none of them. False: they are to be posted one by one.
+  virtual bool post_all(std::span<const std::shared_ptr<ExecutorTask>> /*tasks*/) { return false; }
+  virtual bool stir() { return false; }
+  [[nodiscard]] virtual bool backlog() const { return false; }
+  virtual bool nudge() noexcept { return false; }
+  /// False: it takes no help.
+  virtual bool set_helper(ExecutorHelper* /*helper*/) { return false; }
 };
 
 /// The engine: claims jobs for free slots, runs them, records how they ended. All of Processor but its types.
 ///
-/// Data flow   claim -> RunState -> executor -> inbox -> pending finishes -> storage, one batch of each per
-/// tick. Threads     `tick` under a lock of its own, from whoever drives; handlers' threads only put results
-/// into the inbox. Failure     a storage that fails is asked again after a growing, jittered wait; finished
-/// runs wait in memory
+/// Data flow   claim -> Run -> executor -> inbox -> pending finishes -> storage, one batch of each per tick.
+/// Threads     `tick` under a lock of its own, from whoever drives, and where `let_help` allows it from the
+///             executor's threads when they have nothing to run: so a job that comes is claimed by the thread
+///             that runs it, and a result is recorded by the thread that made it. While more jobs wait than
+///             threads take, who drives looks after results every millisecond.
+/// Failure     a storage that fails is asked again after a growing, jittered wait; finished runs wait in
+/// memory
 ///             (at most as many as there are slots) and are recorded when it is back.
-class ProcessorCore final : private StorageObserver, private RunPort {
+class ProcessorCore final : private StorageObserver, private RunPort, private ExecutorHelper {
  public:
   ProcessorCore(QueueCore& queue, HandlerRegistry handlers, ProcessorOptions options, ExecutorPort& executor);
   ~ProcessorCore() override;
@@ -101,6 +113,9 @@ class ProcessorCore final : private StorageObserver, private RunPort {
   /// Rings when there is a lease to keep.
   [[nodiscard]] const std::shared_ptr<Waker>& lease_waker() const noexcept { return lease_waker_; }
   [[nodiscard]] ClockRef clock() const { return storage_.clock(); }
+  /// Lets the executor's threads do the engine's work beside whoever drives it, or ends that; then it waits
+  /// for one that is at it. `ring_idle`: they ring the bell when they leave nothing to do.
+  void let_help(bool help, bool ring_idle = false);
   /// While true, `tick` leaves the lease to a thread of its own.
   void lease_has_thread(bool has) noexcept { lease_threaded_ = has; }
   /// True on a thread that runs one of this engine's handlers.
@@ -109,10 +124,25 @@ class ProcessorCore final : private StorageObserver, private RunPort {
  private:
   enum class Phase : std::uint8_t { working, draining, stopping, leaving, stopped };
   struct Shared;
-  struct Running {
-    std::shared_ptr<RunState> state;
-    const HandlerRegistry::Entry* entry = nullptr;
+  struct Run;
+  /// A place for one run.
+  struct Slot {
+    std::shared_ptr<Run> run{};
+    SteadyTime alarm{0};           ///< When it has taken too long, to run or to stop.
+    std::uint32_t generation = 0;  ///< So that a token names one run.
+    int* running_of_kind = nullptr;
+    int* running_of_queue = nullptr;
   };
+  /// What a claim asks for of one kind.
+  struct KindSlots {
+    const std::string* name = nullptr;
+    const HandlerRegistry::Entry* entry = nullptr;
+    int running = 0;
+  };
+
+  // ExecutorHelper
+  void help() noexcept override;
+  void results_wait() noexcept override;
 
   // StorageObserver
   void on_work() noexcept override;
@@ -125,6 +155,7 @@ class ProcessorCore final : private StorageObserver, private RunPort {
   void number(NewJob& job) override;
   [[nodiscard]] const JobLimits& limits() const override;
 
+  NextTick tick_locked(TimePoint now) noexcept;
   void collect_results();
   void handle_lost_node();
   void ring_alarms(SteadyTime steady);
@@ -143,12 +174,18 @@ class ProcessorCore final : private StorageObserver, private RunPort {
   void look_for_changes(SteadyTime steady);
   void promote(TimePoint now);
   void maintain(SteadyTime steady);
-  void start(Claim claim);
+  void start(std::vector<Claim> claims);
+  [[nodiscard]] std::shared_ptr<Run> prepare_run(Claim claim, SteadyTime steady);
+  void post(std::span<const std::shared_ptr<ExecutorTask>> tasks);
+  void hand_back(const std::exception& error, std::span<const std::shared_ptr<ExecutorTask>> tasks);
   [[nodiscard]] Finish given_up_finish(const RunState& state) const;
-  void end_run(TaskToken token);
-  void give_up(TaskToken token, std::optional<Finish> finish);
-  void set_alarm(TaskToken token, RunState& state, SteadyTime at);
-  void ask_to_stop(TaskToken token, RunState& state, StopReason reason, SteadyTime steady);
+  /// The slot of a run that has not ended; null when it has.
+  [[nodiscard]] Slot* slot_of(TaskToken token);
+  [[nodiscard]] Slot* slot_of(JobId id);
+  void end_run(Slot& slot);
+  void give_up(Slot& slot, std::optional<Finish> finish);
+  void set_alarm(Slot& slot, SteadyTime at);
+  void ask_to_stop(Slot& slot, StopReason reason, SteadyTime steady);
   void enter(Phase phase, SteadyTime steady);
   [[nodiscard]] std::size_t free_slots() const noexcept;
   [[nodiscard]] NextTick next_tick(TimePoint now, SteadyTime steady) const;
@@ -171,15 +208,21 @@ class ProcessorCore final : private StorageObserver, private RunPort {
   std::atomic<bool> idle_{false};
   std::atomic<std::size_t> running_count_{0};
 
-  std::unordered_map<TaskToken, Running> running_;
-  std::map<JobId, TaskToken> tokens_;
-  std::multimap<SteadyTime, TaskToken> alarms_;
-  std::map<std::string, int, std::less<>> running_of_kind_;
-  std::map<std::string, int, std::less<>> running_of_queue_;
+  std::atomic<bool> helping_{false};
+  std::atomic<bool> ring_idle_{false};
+  TimePoint planned_ = TimePoint::min();  // when who drives will call again
+  SteadyTime stir_at_{0};
+
+  std::vector<Slot> slots_;  // as many as were busy at once
+  std::vector<std::uint32_t> free_slots_;
+  std::size_t busy_ = 0;
+  SteadyTime next_alarm_ = SteadyTime::max();  // no alarm rings before
+  std::vector<KindSlots> kinds_;               // by name
+  std::vector<int> running_of_queue_;          // of options_.queues
+  std::vector<std::shared_ptr<Run>> done_;     // only within collect_results
   std::optional<QueueTurns> turns_;
   std::vector<Finish> finishes_;
   std::vector<ProgressUpdate> reports_;
-  TaskToken next_token_ = 0;
 
   bool want_claim_ = true;
   bool want_promote_ = true;

@@ -40,15 +40,13 @@ class RunState {
   virtual ~RunState() = default;
 
   [[nodiscard]] const Claim& claim() const noexcept { return claim_; }
-  [[nodiscard]] std::stop_token stop_token() const noexcept { return stop_.get_token(); }
+  /// Made at the first call: few handlers ask for it.
+  [[nodiscard]] std::stop_token stop_token();
+  [[nodiscard]] bool stop_requested() const noexcept { return stop_reason() != StopReason::none; }
   [[nodiscard]] StopReason stop_reason() const noexcept { return reason_.load(std::memory_order_acquire); }
 
   /// The first reason stays. Stop callbacks of the handler run here.
-  void request_stop(StopReason reason) noexcept {
-    StopReason none = StopReason::none;
-    reason_.compare_exchange_strong(none, reason, std::memory_order_acq_rel);
-    stop_.request_stop();
-  }
+  void request_stop(StopReason reason) noexcept;
 
   /// The engine has given the run up: its calls fail from now on, and its result will be dropped. Never
   /// waits.
@@ -91,7 +89,8 @@ class RunState {
 
  private:
   const Claim claim_;
-  std::stop_source stop_;
+  std::mutex stop_mutex_;
+  std::stop_source stop_{std::nostopstate};  // until somebody asks for a token
   std::atomic<StopReason> reason_{StopReason::none};
   std::atomic<bool> given_up_{false};
 
