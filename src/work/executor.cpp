@@ -43,7 +43,8 @@ struct ThreadExecutor::Shared {
   struct Worker {
     TaskToken current = 0;  // 0: between two tasks
     TaskToken seen = 0;     // what it ran when `stir` looked last
-    bool slow = false;      // it still ran that: not to be counted on
+    int stirs = 0;          // how often it still ran that
+    bool slow = false;      // too often: not to be counted on
     bool abandoned = false;
   };
 
@@ -201,18 +202,20 @@ void ThreadExecutor::post_all(std::span<const std::shared_ptr<detail::ExecutorTa
 
 bool ThreadExecutor::stir() {
   const std::lock_guard lock(shared_->mutex);
-  bool any_moved = false;
+  // A thread that lost its processor for a moment is not slow.
+  constexpr int patience = 4;
+  std::size_t slow = 0;
   for (const auto& worker : shared_->workers) {
-    worker->slow = worker->current != 0 && worker->current == worker->seen;
-    any_moved = any_moved || worker->current != worker->seen;
+    worker->stirs = worker->current != 0 && worker->current == worker->seen ? worker->stirs + 1 : 0;
     worker->seen = worker->current;
+    worker->slow = worker->stirs >= patience;
+    if (worker->slow) ++slow;
   }
   const std::size_t waiting = shared_->tasks.size();
   if (waiting == 0) return false;
   const std::size_t quick = shared_->quick();
-  // Where nothing moves they are doubled, so that soon each task has a thread.
-  const std::size_t wanted =
-      std::min(waiting, any_moved ? shared_->cores : std::max(shared_->cores, shared_->workers.size()));
+  // Where tasks take long the threads are doubled, so that soon each task has one.
+  const std::size_t wanted = std::min(waiting, std::max(shared_->cores, slow));
   if (quick < wanted) Shared::wake(wanted - quick, shared_);
   return true;
 }

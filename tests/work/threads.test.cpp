@@ -204,3 +204,126 @@ TEST_CASE("an executor runs as many tasks at once as were posted", "[executor]")
   all.wait();
   CHECK(executor.threads() == count);
 }
+
+namespace {
+
+struct CountedTask final : quern::detail::ExecutorTask {
+  CountedTask(std::atomic<int>& counter, std::latch* wait_for) : count(counter), all(wait_for) {}
+  void run() noexcept override {
+    ++count;
+    if (all != nullptr) all->arrive_and_wait();
+  }
+  std::atomic<int>& count;
+  std::latch* all;
+};
+
+std::vector<std::shared_ptr<quern::detail::ExecutorTask>> counted_tasks(int number, std::atomic<int>& counter,
+                                                                        std::latch* all = nullptr) {
+  std::vector<std::shared_ptr<quern::detail::ExecutorTask>> tasks;
+  for (int i = 0; i < number; ++i) {
+    tasks.push_back(std::make_shared<CountedTask>(counter, all));
+    tasks.back()->token = static_cast<quern::TaskToken>(i + 1);
+  }
+  return tasks;
+}
+
+}  // namespace
+
+TEST_CASE("many short tasks share as many threads as there are processors", "[executor]") {
+  std::atomic<int> count{0};
+  std::size_t threads = 0;
+  {
+    quern::ThreadExecutor executor;
+    executor.post_all(counted_tasks(1000, count));
+    threads = executor.threads();
+  }  // waits for all
+  CHECK(count == 1000);
+  CHECK(threads <= std::max(1U, std::thread::hardware_concurrency()));
+}
+
+TEST_CASE("tasks that wait for each other all get a thread as long as somebody stirs", "[executor]") {
+  constexpr int number = 12;
+  std::atomic<int> count{0};
+  std::latch all(number);
+  quern::ThreadExecutor executor;
+  executor.post_all(counted_tasks(number, count, &all));
+  const auto deadline = std::chrono::steady_clock::now() + 60s;
+  while (count < number && std::chrono::steady_clock::now() < deadline) executor.stir();
+  REQUIRE(count == number);
+  CHECK(executor.threads() <= number);
+}
+
+TEST_CASE("an idle thread helps when it is nudged and none does after the helper has gone", "[executor]") {
+  struct Helper final : quern::detail::ExecutorHelper {
+    void help() noexcept override {
+      ++helped;
+      helped.notify_all();
+    }
+    void results_wait() noexcept override {}
+    std::atomic<int> helped{0};
+  };
+  std::atomic<int> count{0};
+  Helper helper;
+  quern::ThreadExecutor executor;
+  CHECK_FALSE(executor.nudge());  // nobody is there
+  executor.set_helper(&helper);
+  executor.post_all(counted_tasks(1, count));
+  helper.helped.wait(0);  // it helps once its task has ended
+  const int before = helper.helped;
+  while (!executor.nudge()) std::this_thread::yield();  // it is on its way to sleep
+  helper.helped.wait(before);
+  CHECK(helper.helped > before);
+  executor.set_helper(nullptr);
+  CHECK_FALSE(executor.nudge());
+  const int after = helper.helped;
+  executor.post_all(counted_tasks(1, count));
+  while (count < 2) std::this_thread::yield();
+  CHECK(helper.helped == after);
+}
+
+TEST_CASE("jobs that wait for each other in their handlers all run when there are slots for them",
+          "[threads]") {
+  constexpr int number = 24;
+  std::latch all(number);
+  quern::MemoryStorage storage;
+  quern::JobQueue queue{storage};
+  quern::HandlerRegistry handlers;
+  handlers.on("meet", [&](JobContext&) { all.arrive_and_wait(); });
+  quern::Processor processor{queue, handlers, {.max_concurrent_jobs = number}};
+  processor.start();
+  for (int i = 0; i < number; ++i) queue.enqueue("meet", Payload());
+  all.wait();
+  processor.stop();
+  CHECK(all_ended(queue));
+}
+
+TEST_CASE("a result is recorded while its thread goes on with a long job", "[threads]") {
+  Gate release;
+  quern::MemoryStorage storage;
+  quern::JobQueue queue{storage};
+  quern::HandlerRegistry handlers;
+  handlers.on("quick", [](JobContext&) {});
+  handlers.on("long", [&](JobContext&) { (void)release.wait(); });
+  std::vector<quern::NewJob> jobs;
+  for (int i = 0; i < 40; ++i) {
+    quern::NewJob job;
+    job.kind = i % 2 == 0 ? "quick" : "long";
+    jobs.push_back(std::move(job));
+  }
+  // All are claimed at once, and wait for the same few threads at first.
+  queue.enqueue_all(std::move(jobs));
+  quern::Processor processor{queue, handlers, {.max_concurrent_jobs = 40}};
+  processor.start();
+  const auto completed = [&] {
+    std::uint64_t sum = 0;
+    for (const auto& count : queue.count())
+      if (count.state == JobState::completed) sum += count.count;
+    return sum;
+  };
+  const auto deadline = std::chrono::steady_clock::now() + 60s;
+  while (completed() < 20 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  CHECK(completed() == 20);
+  release.open();
+  processor.stop();
+  CHECK(all_ended(queue));
+}
