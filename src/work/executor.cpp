@@ -63,6 +63,7 @@ struct ThreadExecutor::Shared {
 
   // One thread at a time looks for work a little longer before it sleeps, so that who brings some need not
   // wake it.
+  std::atomic<bool> has_helper{false};
   std::atomic<bool> spinning{false};
   std::atomic<bool> spin_nudge{false};
   std::atomic<bool> tasks_wait{false};
@@ -226,6 +227,7 @@ bool ThreadExecutor::backlog() const {
 }
 
 bool ThreadExecutor::nudge() noexcept {
+  if (!shared_->has_helper.load()) return false;
   if (shared_->spinning.load()) {
     shared_->spin_nudge.store(true);
     if (shared_->spinning.load()) return true;
@@ -239,6 +241,7 @@ bool ThreadExecutor::nudge() noexcept {
 void ThreadExecutor::set_helper(detail::ExecutorHelper* helper) {
   std::unique_lock lock(shared_->mutex);
   shared_->helper = helper;
+  shared_->has_helper.store(helper != nullptr);
   if (helper == nullptr && !helping_here) shared_->helped.wait(lock, [&] { return shared_->helping == 0; });
 }
 

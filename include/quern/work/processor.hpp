@@ -49,8 +49,9 @@ class Processor {
   /// Does one bounded piece of work as of `now`; says when it wants to be called next. Never throws.
   NextTick tick(TimePoint now) { return core_.tick(now); }
 
-  /// Starts working on threads of its own: one that drives the engine, one that keeps the lease, and one per
-  /// job that runs. Harmless when started; a stopped processor does not start again.
+  /// Starts working on threads of its own: one that drives the engine, one that keeps the lease, and those
+  /// that run jobs: up to one per job where jobs take long. Harmless when started; a stopped processor does
+  /// not start again.
   void start() {
     start_lease();
     if (engine_.running()) return;
