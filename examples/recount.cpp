@@ -14,6 +14,7 @@ constexpr const char* usage = R"(quern-recount: compares the counts that a stora
   quern-recount ADDRESS     such as sqlite:jobs.db
 
 It changes no job, walks over all of them once, and may run while others work. Prints the counts that are wrong.
+A file of an older version of quern is first brought up to date, which the older quern then can't use any more.
 Exit code: 0 all are right, 1 some are wrong, 2 it could not be found out.
 )";
 

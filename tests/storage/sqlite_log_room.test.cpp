@@ -1,6 +1,7 @@
 // The write-ahead log grows ahead of the commits, so that they do not wait for the file system's journal.
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "sqlite_consistency.hpp"
 #include "sqlite_fault_vfs.hpp"
@@ -68,4 +69,22 @@ TEST_CASE("a log that cannot grow ahead of the commits grows with them", "[stora
     CHECK(storage.list_records("c", "", 1000).size() == 50);
   }
   CHECK(quern_test::SqliteConsistency(path).faults().empty());
+}
+
+TEST_CASE("after a large transaction the log does not grow as much again", "[storage][sqlite]") {
+  const TempFolder folder;
+  const auto path = (folder / "jobs.db").string();
+  const auto log_size = [&] { return std::filesystem::file_size(path + "-wal"); };
+  SqliteStorage storage(path, {.durability = quern::Durability::normal});
+  std::vector<quern::NewJob> jobs(41);
+  for (auto& job : jobs) {
+    job.id = storage.reserve_ids(1);
+    job.kind = "work";
+    job.payload = quern::Payload::json("\"" + std::string(1'000'000, 'x') + "\"");
+  }
+  storage.insert(jobs);
+  const auto large = log_size();
+  CHECK(large >= 40'000'000);
+  put(storage, 1);
+  CHECK(log_size() <= large + 8'000'000);
 }

@@ -165,6 +165,34 @@ TEST_CASE("I33 a file of schema version 1 is brought up to date, with all its jo
   CHECK(storage.reserve_ids(1) == JobId{400'001});
 }
 
+TEST_CASE("a file of schema version 1 with more tags than are kept in memory keeps them all",
+          "[storage][sqlite]") {
+  const TempFolder folder;
+  const std::string path = (folder / "jobs.db").string();
+  {
+    // Each of 10,001 jobs has a tag of its own, "00001" to "10001"; one far behind them shares the first.
+    const RawDb db(path);
+    db.run(version_1);
+    db.run(R"sql(
+BEGIN;
+INSERT INTO quern_lanes VALUES(1, 'mail', 'mail.send');
+WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 10001)
+INSERT INTO quern_jobs(id, lane, priority, max_attempts, run_at, created_at, deadline, more, payload)
+SELECT i, 1, 2, 0, 60000000, 60000000, NULL, CAST(x'0305' || printf('%05d', i) AS BLOB), CAST('1' AS BLOB) FROM c
+UNION ALL SELECT 70000, 1, 2, 0, 60000000, 60000000, NULL, CAST(x'0305' || '00001' AS BLOB), CAST('1' AS BLOB);
+INSERT INTO quern_completed VALUES
+  (1, 10001, 1, 1, 6000000000, 6000000000, NULL), (70000, 70000, 1, 1, 6000000000, 6000000000, NULL);
+INSERT INTO quern_counts VALUES(5, 1, 10002);
+COMMIT;
+)sql");
+  }
+  SqliteStorage storage(path);
+  CHECK(listed(storage, {.tag = "00001"}) == Ids{1, 70'000});
+  CHECK(listed(storage, {.tag = "10001"}) == Ids{10'001});
+  CHECK(RawDb(path).value("SELECT count(*) FROM quern_labels") == "10001");
+  CHECK(quern_test::SqliteConsistency(path).faults() == std::vector<std::string>{});
+}
+
 TEST_CASE("a process of schema version 1 that still has the file open fails at its next write",
           "[storage][sqlite]") {
   const TempFolder folder;

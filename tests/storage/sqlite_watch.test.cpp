@@ -1,11 +1,15 @@
 // How a SqliteStorage notices what others commit to its file, without being asked.
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
 #include <filesystem>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 
+#include "../../src/storage/sqlite/look_pace.hpp"
 #include "sqlite_fault_vfs.hpp"
 #include "sqlite_fixture.hpp"
 #include "support/catch.hpp"
@@ -27,7 +31,10 @@ constexpr auto long_enough = 20s;
 /// Counts what it is told.
 class Listener final : public quern::StorageObserver {
  public:
-  explicit Listener(SqliteStorage& storage) : storage_(storage) { storage_.observe(*this); }
+  explicit Listener(SqliteStorage& storage, std::function<void()> when_told = {})
+      : storage_(storage), when_told_(std::move(when_told)) {
+    storage_.observe(*this);
+  }
   ~Listener() override { storage_.unobserve(*this); }
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
@@ -35,6 +42,7 @@ class Listener final : public quern::StorageObserver {
   bool wants_foreign_changes() const noexcept override { return true; }
   void on_foreign_change() noexcept override {
     const std::lock_guard lock(mutex_);
+    if (when_told_) when_told_();
     ++count_;
     told_.notify_all();
   }
@@ -49,6 +57,7 @@ class Listener final : public quern::StorageObserver {
 
  private:
   SqliteStorage& storage_;
+  const std::function<void()> when_told_;
   std::mutex mutex_;
   std::condition_variable told_;
   int count_ = 0;
@@ -102,7 +111,60 @@ TEST_CASE("one's own writes are no foreign changes, also when a foreign one is a
   CHECK(listener.count() == 1);
 }
 
-TEST_CASE("a foreign commit is noticed however long after its write to the log it comes",
+TEST_CASE("after a write one looks for 16 seconds, and then not before the next one",
+          "[storage][sqlite][watch]") {
+  using namespace quern::sqlite;
+  int looks = 0;
+  std::chrono::milliseconds covered{0};
+  int wait_ms = first_look_ms;
+  for (; wait_ms != for_ever; wait_ms = wait_after_nothing(wait_ms)) {
+    REQUIRE(++looks <= 20);
+    CHECK(wait_ms <= covered.count() + 1);  // what took the disk so long is noticed after as long again
+    covered += std::chrono::milliseconds(wait_ms);
+  }
+  CHECK(covered >= 16s);
+  // A wait for ever that ended by itself is begun again.
+  CHECK(wait_after_nothing(for_ever) == for_ever);
+}
+
+TEST_CASE("a host's signal handlers never run in the thread that watches", "[storage][sqlite][watch]") {
+  Shared shared;
+  SqliteStorage other(shared.path);
+  sigset_t before{};
+  sigset_t after{};
+  sigset_t watcher{};
+  ::pthread_sigmask(SIG_BLOCK, nullptr, &before);
+  Listener listener(shared.storage, [&] { ::pthread_sigmask(SIG_BLOCK, nullptr, &watcher); });
+  ::pthread_sigmask(SIG_BLOCK, nullptr, &after);
+  other.put_record({.collection = "c", .key = "k"});
+  REQUIRE(listener.hears(1));
+  for (const int number : {SIGHUP, SIGINT, SIGTERM, SIGALRM, SIGCHLD, SIGUSR1, SIGUSR2, SIGPROF}) {
+    CAPTURE(number);
+    CHECK(::sigismember(&watcher, number) == 1);
+    CHECK(::sigismember(&after, number) == ::sigismember(&before, number));
+  }
+  CHECK(::sigismember(&watcher, SIGSEGV) == 0);  // of a fault the host's handler shall hear
+}
+
+TEST_CASE("who observes a file that was replaced gets no error, and is told once it is back",
+          "[storage][sqlite][watch]") {
+  Shared shared;
+  SqliteStorage other(shared.path);
+  const auto aside = shared.path + ".aside";
+  std::filesystem::rename(shared.path, aside);
+  std::filesystem::copy_file(aside, shared.path);
+  {
+    const Listener gone(shared.storage);
+  }
+  Listener listener(shared.storage);
+  CHECK_THROWS_AS(shared.storage.reserve_ids(1), quern::StorageError);
+  std::filesystem::remove(shared.path);
+  std::filesystem::rename(aside, shared.path);
+  other.put_record({.collection = "c", .key = "k"});
+  CHECK(listener.hears(1));
+}
+
+TEST_CASE("a foreign commit is noticed although its write to the log comes before it",
           "[storage][sqlite][watch]") {
   Shared shared;
   FaultVfs vfs;
@@ -180,7 +242,7 @@ TEST_CASE("a storage that cannot watch its log says so, and can once it is back"
   CHECK(becomes([&] { return !shared.storage.watches_foreign_changes(); }));
   const auto before = shared.storage.foreign_changes();
   other.put_record({.collection = "c", .key = "1"});
-  CHECK(shared.storage.foreign_changes() != before);  // asking works as ever
+  CHECK(becomes([&] { return shared.storage.foreign_changes() != before; }));  // asking works as ever
   std::filesystem::rename(log + ".away", log);
   CHECK(becomes([&] { return shared.storage.watches_foreign_changes(); }));
   const int told = listener.count();

@@ -55,9 +55,10 @@ struct ClaimRequest {
   Duration ageing{0};
 
   /// With ageing, the one whose turn is earliest is taken first: the time from which on a job of level 0
-  /// would be due as long.
+  /// would be due as long. Never overflows: far futures saturate.
   [[nodiscard]] constexpr TimePoint turn(Priority priority, TimePoint run_at) const noexcept {
-    return When::after(ageing * priority.level).resolve(run_at);
+    const bool fits = priority.level <= 0 || ageing <= Duration::max() / priority.level;
+    return When::after(fits ? ageing * priority.level : Duration::max()).resolve(run_at);
   }
 };
 

@@ -57,7 +57,8 @@ struct SqliteOptions {
 class SqliteStorage {
  public:
   /// Opens the file and makes it where it does not exist; its directory must. Brings an older schema up to
-  /// date, in one transaction: from version 1 that reads every job once, while other writers wait. Throws
+  /// date, in one transaction: from version 1 that reads every job once, while other writers wait. Who
+  /// opens it too meanwhile waits for `busy_timeout`, and then gets a transient StorageError. Throws
   /// StorageError for a file that can't be used (a newer schema, damage, not a database, no right to write)
   /// and InvalidArgument for faulty options; ":memory:" is one: use MemoryStorage.
   explicit SqliteStorage(std::string path, SqliteOptions options = {});

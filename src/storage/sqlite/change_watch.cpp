@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstring>
 #include <exception>
-#include <system_error>
 #include <utility>
+
+#include "storage/sqlite/look_pace.hpp"
 
 #ifdef __linux__
 #include <poll.h>
@@ -21,18 +23,30 @@ namespace quern::inline v1::sqlite {
 
 namespace {
 
-// After a write: how long until the first look, and after which distance to give up. Two looks nearer than
-// `near_ms` to each other are not disturbed by further writes.
-constexpr int first_look_ms = 1;
-constexpr int next_look_ms = 4;  // after a commit was found: there may be a stream of them
-constexpr int near_ms = 8;
-constexpr int last_look_ms = 256;
 /// Between two looks while we write ourselves: at first, and when that does not end.
 constexpr int least_busy_ms = 4;
 constexpr int most_busy_ms = 32;
 /// Between two attempts to find the log.
 constexpr int search_ms = 1000;
-constexpr int for_ever = -1;
+
+/// While it lives, the calling thread takes no signals; the threads that it starts never do. But for faults
+/// of the thread itself: where those are blocked, they end the process without the host's handler.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() noexcept {
+    sigset_t blocked{};
+    ::sigfillset(&blocked);
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT})
+      ::sigdelset(&blocked, fault);
+    ::pthread_sigmask(SIG_BLOCK, &blocked, &before_);
+  }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+};
 
 /// The kernel tells of writes through this kernel alone. SQLite's log needs memory that all writers share, so
 /// on a local disk that is all there are; a file system that others mount, too, is better not trusted.
@@ -61,9 +75,10 @@ ChangeWatch::ChangeWatch(std::string log, Questions questions) noexcept
   if (events_ < 0 || stop_ < 0) return;
   arm();
   try {
+    const SignalsBlocked blocked;  // a host's handlers are not for our thread
     thread_ = std::thread([this] { run(); });
-  } catch (const std::system_error&) {
-    watching_ = false;  // no thread to be had: who wants to know asks
+  } catch (const std::exception&) {
+    watching_ = false;  // no thread or no memory to be had: who wants to know asks
   }
 }
 
@@ -155,11 +170,7 @@ void ChangeWatch::run() noexcept {
       wait_ms = first_look_ms;  // somebody else's; not committed yet
       continue;
     }
-    if (look()) {
-      wait_ms = next_look_ms;
-    } else {
-      wait_ms = wait_ms >= last_look_ms ? for_ever : wait_ms * 2;
-    }
+    wait_ms = look() ? next_look_ms : wait_after_nothing(wait_ms);
   }
 }
 

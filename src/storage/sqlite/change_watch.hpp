@@ -13,8 +13,8 @@ namespace quern::inline v1::sqlite {
 ///
 /// The log is written before its index says that there is a commit, with the wait for the disk in between;
 /// and what wakes the thread may as well be a write of our own. So it asks a few times, at growing distances,
-/// until half a second after the last write. Idle it does not wake at all. A storage that is busy itself
-/// costs about 30 wake-ups a second.
+/// until 16 seconds after the last write (`look_pace.hpp`). Idle it does not wake at all. A storage that is
+/// busy itself costs about 30 wake-ups a second. The host's signal handlers never run in this thread.
 ///
 /// No file is opened, for closing one again would drop the locks that SQLite holds on it.
 class ChangeWatch {

@@ -3,8 +3,10 @@
 #include <fmt/core.h>
 #include <sys/stat.h>
 
+#include <exception>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "storage/sqlite/failure.hpp"
 #include "storage/sqlite/migrate.hpp"
@@ -123,7 +125,7 @@ void SqliteStorage::Impl::unobserve(StorageObserver& observer) {
   watch_if_wanted();
 }
 
-void SqliteStorage::Impl::watch_if_wanted() {
+void SqliteStorage::Impl::watch_if_wanted() noexcept {
   const std::lock_guard watch_lock(watch_mutex_);
   bool wanted = false;
   {
@@ -133,15 +135,20 @@ void SqliteStorage::Impl::watch_if_wanted() {
   }
   if (!wanted) {
     watch_.reset();
-  } else if (!watch_ && options_.vfs.empty()) {  // another VFS may keep its log anywhere
-    watch_ = std::make_unique<sqlite::ChangeWatch>(
-        full_path_ + "-wal",
-        sqlite::ChangeWatch::Questions{.look =
-                                           [this, seen = foreign_changes()]() mutable {
-                                             const std::uint64_t now = foreign_changes();
-                                             return std::exchange(seen, now) != now;
-                                           },
-                                       .own_writes = [this] { return own_writes_.load(); }});
+    return;
+  }
+  if (watch_ || !options_.vfs.empty()) return;  // another VFS may keep its log anywhere
+  try {
+    sqlite::ChangeWatch::Questions questions;
+    // What was committed since then, the thread's first look finds.
+    questions.look = [this, seen = last_version_.load()]() mutable {
+      const std::uint64_t now = foreign_changes();
+      return std::exchange(seen, now) != now;
+    };
+    questions.own_writes = [this] { return own_writes_.load(); };
+    watch_ = std::make_unique<sqlite::ChangeWatch>(full_path_ + "-wal", std::move(questions));
+  } catch (const std::exception&) {
+    watch_.reset();  // no memory: who wants to know asks
   }
 }
 

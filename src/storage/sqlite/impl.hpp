@@ -87,8 +87,9 @@ class SqliteStorage::Impl {
   Together run_together(const sqlite::CallRange& group) noexcept;
   class GroupRun;
   void look_for_changes();
-  /// Starts or ends the thread that watches for foreign changes, as the observers want it.
-  void watch_if_wanted();
+  /// Starts or ends the thread that watches for foreign changes, as the observers want it. Does not touch the
+  /// file. Where the thread can't be had there is none, and `watches_foreign_changes` is false.
+  void watch_if_wanted() noexcept;
 
   [[nodiscard]] std::unique_ptr<sqlite::Connection> open(bool create, bool read_only) const;
   /// The writing connection, opened anew where it was spoiled.

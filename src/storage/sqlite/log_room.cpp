@@ -30,6 +30,7 @@ int LogRoom::committed(void* self, sqlite3* db, const char* name, int pages) noe
   room.last_ = used > room.used_ ? used - room.used_ : used;
   room.written_ += room.last_;
   ++room.commits_;
+  if (used < room.used_) room.size_ = 0;  // and may have been cut: look again
   room.used_ = used;
   // What SQLite's own hook does. One that fails leaves the log as it is, for the next commit to try again.
   if (pages >= room.checkpoint_at_)
@@ -39,16 +40,17 @@ int LogRoom::committed(void* self, sqlite3* db, const char* name, int pages) noe
 
 void LogRoom::make_room() noexcept {
   if (commits_ < first_commits && written_ < first_bytes) return;
-  const sqlite3_int64 wanted = used_ + std::max(least_room, 2 * last_);
-  const sqlite3_int64 most = log_header + (checkpoint_at_ * frame_) + std::max(least_room, 2 * last_);
-  if (size_ >= std::min(wanted, most)) return;
+  // Bounded, so that a large commit does not make the next one write zeros for it.
+  const sqlite3_int64 ahead = std::clamp(2 * last_, least_room, step);
+  const sqlite3_int64 most = log_header + (checkpoint_at_ * frame_) + ahead;
+  if (size_ >= std::min(used_ + ahead, most)) return;
   sqlite3_file* log = nullptr;
   if (sqlite3_file_control(db_, "main", SQLITE_FCNTL_JOURNAL_POINTER, static_cast<void*>(&log)) !=
           SQLITE_OK ||
       log == nullptr || log->pMethods == nullptr || log->pMethods->xFileSize(log, &size_) != SQLITE_OK)
     return;
   static constexpr std::array<char, std::size_t{64} << 10U> zeros{};
-  const sqlite3_int64 end = std::min(std::max(wanted, used_ + step), most);
+  const sqlite3_int64 end = std::min(used_ + step, most);
   while (size_ < end) {
     const sqlite3_int64 some = std::min<sqlite3_int64>(zeros.size(), end - size_);
     if (log->pMethods->xWrite(log, zeros.data(), static_cast<int>(some), size_) != SQLITE_OK) {

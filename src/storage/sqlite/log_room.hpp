@@ -6,8 +6,9 @@ namespace quern::inline v1::sqlite {
 
 /// Keeps room in the write-ahead log ahead of what is written to it. A commit that makes the file longer has
 /// to wait for the file system's own journal, too: measured on ext4, 0.36 ms against 0.21 ms for one that
-/// overwrites. So the log grows by two megabytes of zeros at a time, until it is as long as it gets between
-/// two checkpoints; from then on SQLite overwrites it anyway. To SQLite the zeros are what is left of an
+/// overwrites. So where there is no room left for two more commits like the last one (256 KiB to 2 MiB), the
+/// log grows with zeros to 2 MiB beyond what is used, until it is as long as it gets between two checkpoints;
+/// from then on SQLite overwrites it anyway. To SQLite the zeros are what is left of an
 /// older log. Such a step costs what some 20 commits gain by it, so the first one waits for as many: the log
 /// of an idle service stays small, and so does that of one that writes once and closes the file.
 ///

@@ -99,7 +99,8 @@ class Pruning {
   bool read_entries() {
     constexpr int at_once = 256;
     looked_into_ = entries_.size();
-    std::erase_if(lanes_, [&](Reading& lane) {
+    std::vector<Reading> unfinished;
+    for (Reading& lane : lanes_) {
       Query row = work_.db.query(sql::old_ended);
       row.bind(static_cast<int>(state_), lane.lane, span_of(ended_by_), lane.span, lane.zone, at_once);
       int read = 0;
@@ -108,16 +109,18 @@ class Pruning {
         lane.zone = row.number(1);
         entries_.push_back({lane.span, static_cast<std::uint64_t>(lane.zone), lane.lane});
       }
-      return read < at_once;
-    });
+      if (read == at_once) unfinished.push_back(lane);
+    }
+    lanes_ = std::move(unfinished);
     std::sort(entries_.begin() + static_cast<std::ptrdiff_t>(looked_into_), entries_.end());
     return looked_into_ < entries_.size();
   }
 
-  /// Into those that were read last, until enough jobs were found.
+  /// Into those that were read last, until enough jobs were found; fewer will do where they stand thin.
   void look_into_entries() {
+    constexpr std::size_t many_zones = 256;
     for (std::size_t begin = looked_into_; begin < entries_.size();) {
-      if (old_.size() >= looked_at_) {
+      if (old_.size() >= (zones_ > many_zones ? limit_ : looked_at_)) {
         more_ = true;
         entries_.resize(begin);
         return;
@@ -127,6 +130,7 @@ class Pruning {
              entries_[end].zone == entries_[begin].zone)
         ++end;
       look_into_zone(begin, end);
+      ++zones_;
       begin = end;
     }
   }
@@ -222,6 +226,7 @@ class Pruning {
   std::vector<Reading> lanes_;  // that have more entries
   std::vector<Entry> entries_;
   std::size_t looked_into_ = 0;  // so many of them, or all
+  std::size_t zones_ = 0;        // that were looked into; one for each span of time
   std::vector<Old> old_;
   std::map<std::uint64_t, CompletedRow> rows_;  // that ids in `old_` may be from
   bool more_ = false;

@@ -66,6 +66,8 @@ void ZoneBook::flush() {
   ended_.clear();
   last_added_ = {};
   last_ended_ = {};
+  constexpr std::size_t most_labels = 10'000;
+  if (labels_.size() > most_labels) labels_.clear();  // they are in the file, too
   if (!erased_.empty()) clear_erased();
 }
 
