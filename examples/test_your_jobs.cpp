@@ -100,7 +100,7 @@ void any_situation() {
   expect(stopped.jobs.empty());
 
   // What is stored is no Newsletter, as after an unlucky change of the struct.
-  const auto odd = testing::perform(handlers, "newsletter", quern::Payload::json(R"({"title": "cats"})"));
+  const auto odd = testing::perform(handlers, "newsletter", quern::Payload::json(R"({"list": 7})"));
   expect(odd.dead_reason == quern::DeadReason::undecodable);
 }
 
