@@ -117,6 +117,7 @@ ProcessorCore::~ProcessorCore() {
     slot.run->cut();
     executor_.abandon(slot.run->token);
   }
+  shared_->close();
 }
 
 void ProcessorCore::on_work() noexcept {

@@ -17,7 +17,14 @@ struct ProcessorCore::Shared {
 
   void put_done(std::shared_ptr<Run> run) {
     const std::lock_guard lock(mutex);
-    done.push_back(std::move(run));
+    if (!closed) done.push_back(std::move(run));
+  }
+  /// The engine has gone: results are dropped from now on. A run refers to this, so none may stay here.
+  void close() {
+    std::vector<std::shared_ptr<Run>> dropped;
+    const std::lock_guard lock(mutex);
+    closed = true;
+    std::swap(dropped, done);
   }
   /// Fetches what is done into `runs`, which is empty, and takes its memory for what will be.
   void take_done(std::vector<std::shared_ptr<Run>>& runs) {
@@ -42,6 +49,7 @@ struct ProcessorCore::Shared {
   std::atomic<bool> looks_soon{false};
   mutable std::mutex mutex;
   std::vector<std::shared_ptr<Run>> done;
+  bool closed = false;
 };
 
 /// One run of one job: the task that the executor runs, and later its result.
