@@ -110,7 +110,7 @@ std::vector<Claim> Jobs::claim(Call& call, const ClaimRequest& request) {
       if (claims.empty()) claims.reserve(std::min(request.limit, std::size_t{64}));
       --reader.kind->left;
       if (reader.queue != nullptr) --reader.queue->left;
-      give(call, request, row, reader.kind->max_attempts, claims);
+      give(call, request, slot, reader.kind->max_attempts, claims);
     }
     if (reader.line->empty()) {
       readers.pop_back();
@@ -124,9 +124,10 @@ std::vector<Claim> Jobs::claim(Call& call, const ClaimRequest& request) {
   return claims;
 }
 
-void Jobs::give(Call& call, const ClaimRequest& request, Row& row, int max_attempts,
+void Jobs::give(Call& call, const ClaimRequest& request, Slot slot, int max_attempts,
                 std::vector<Claim>& claims) {
-  change(find_slot(row.job_id()), row, [&](Row& r) {
+  Row& row = rows_[slot];
+  change(slot, row, [&](Row& r) {
     r.set_state(JobState::running);
     r.end_or_node = static_cast<std::int64_t>(request.node.value);
     r.started_at = call.now;

@@ -181,7 +181,7 @@ class Jobs {
 
   // claim.cpp
   struct Reader;
-  void give(Call& call, const ClaimRequest& request, Row& row, int max_attempts, std::vector<Claim>& claims);
+  void give(Call& call, const ClaimRequest& request, Slot slot, int max_attempts, std::vector<Claim>& claims);
 
   // finish.cpp
   void finish_one(Call& call, Row& row, const Finish& finish);

@@ -37,7 +37,7 @@ Lane& Names::lane(std::string_view queue_name, std::string_view kind_name) {
 
 ProfileId Names::profile(std::string_view queue, std::string_view kind, Duration timeout,
                          const detail::PayloadCodec* codec) {
-  constexpr std::size_t most = 1024;  // with timeouts of their own
+  constexpr std::size_t most = 1024;  // beyond, a job keeps its own timeout
   if (last_ < profiles_.size()) {
     const Profile& last = profiles_[last_];
     if (last.timeout == timeout && last.codec == codec && last.lane->kind->name == kind &&
