@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -9,6 +10,9 @@
 #include "quern/work/detail/processor_core.hpp"
 
 namespace quern::inline v1::detail {
+
+/// Finishes, claims and promotions in one transaction.
+inline constexpr std::size_t batch = 1000;
 
 /// What handlers' threads share with the engine. It outlives the engine when a handler does not return.
 struct ProcessorCore::Shared {

@@ -1,0 +1,153 @@
+// How runs begin: claims for free slots, and the tasks that the executor gets.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "processor_shared.hpp"
+#include "quern/work/detail/run_end.hpp"
+
+namespace quern::inline v1::detail {
+
+std::size_t ProcessorCore::free_slots() const noexcept {
+  return static_cast<std::size_t>(options_.max_concurrent_jobs) - busy_;
+}
+
+namespace {
+std::size_t room(int running, int concurrency, std::size_t limit) {
+  if (concurrency == 0) return limit;
+  return std::min(limit, static_cast<std::size_t>(std::max(0, concurrency - running)));
+}
+}  // namespace
+
+std::size_t ProcessorCore::room_in(const QueueSlots& queue, std::size_t limit) const {
+  const auto place = static_cast<std::size_t>(&queue - options_.queues.data());
+  return room(running_of_queue_[place], queue.concurrency, limit);
+}
+
+ClaimRequest ProcessorCore::claim_request(std::size_t limit) const {
+  ClaimRequest request;
+  request.node = lease_.node();
+  request.limit = limit;
+  request.ageing = options_.ageing;
+  const int default_attempts = queue_.config().default_max_retries + 1;
+  request.kinds.reserve(kinds_.size());
+  for (const KindSlots& kind : kinds_) {
+    const HandlerOptions& options = kind.entry->options;
+    const std::size_t most = room(kind.running, options.concurrency, limit);
+    if (most > 0)
+      request.kinds.push_back(
+          {*kind.name, most, options.max_attempts > 0 ? options.max_attempts : default_attempts});
+  }
+  return request;
+}
+
+void ProcessorCore::claim_jobs() {
+  if (!want_claim_ || free_slots() == 0) return;
+  if (turns_) return claim_in_turns();
+  ClaimRequest request = claim_request(std::min(free_slots(), batch));
+  if (!options_.queues.empty()) {
+    request.queues.emplace();
+    for (const QueueSlots& queue : options_.queues)
+      if (const std::size_t most = room_in(queue, request.limit); most > 0)
+        request.queues->push_back({queue.name, most});
+  }
+  if (request.kinds.empty() || (request.queues && request.queues->empty())) {
+    want_claim_ = false;  // until a run ends
+    return;
+  }
+  std::vector<Claim> claims = storage_.claim(request);
+  want_claim_ = claims.size() == request.limit;
+  start(std::move(claims));
+}
+
+void ProcessorCore::claim_in_turns() {
+  std::size_t left = std::min(free_slots(), batch);
+  turns_->begin();
+  while (left > 0) {
+    const auto turn = turns_->next(left);
+    if (!turn) break;
+    const QueueSlots& queue = options_.queues.at(turn->queue);
+    ClaimRequest request = claim_request(turn->share);
+    const std::size_t most = room_in(queue, request.limit);
+    std::vector<Claim> claims;
+    if (most > 0 && !request.kinds.empty()) {
+      request.queues.emplace({ClaimLimit{.name = queue.name, .limit = most}});
+      claims = storage_.claim(request);
+    }
+    turns_->took(*turn, claims.size());
+    left -= claims.size();
+    start(std::move(claims));
+  }
+  want_claim_ = left == 0;
+}
+
+std::shared_ptr<ProcessorCore::Run> ProcessorCore::prepare_run(Claim claim, SteadyTime steady) {
+  const auto kind = std::ranges::lower_bound(
+      kinds_, claim.kind, {}, [](const KindSlots& k) -> const std::string& { return *k.name; });
+  assert(kind != kinds_.end() && *kind->name == claim.kind);  // no other kind was asked for
+  const auto queue = std::ranges::find(options_.queues, claim.queue, &QueueSlots::name);
+  if (free_slots_.empty()) {
+    slots_.emplace_back();
+    free_slots_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
+  }
+  const std::uint32_t place = free_slots_.back();
+  free_slots_.pop_back();
+  Slot& slot = slots_[place];
+  slot.run =
+      std::make_shared<Run>(std::move(claim), static_cast<RunPort&>(*this), shared_, *kind->entry, this);
+  slot.run->token = (TaskToken{++slot.generation} << 32U) | (place + 1);
+  slot.run->timeout = timeout_of(slot.run->claim(), kind->entry->options, queue_.config().job_timeout);
+  slot.running_of_kind = &kind->running;
+  ++kind->running;
+  slot.running_of_queue = nullptr;
+  if (queue != options_.queues.end()) {
+    slot.running_of_queue = &running_of_queue_[static_cast<std::size_t>(queue - options_.queues.begin())];
+    ++*slot.running_of_queue;
+  }
+  ++busy_;
+  set_alarm(slot, steady + slot.run->timeout);
+  return slot.run;
+}
+
+void ProcessorCore::start(std::vector<Claim> claims) {
+  if (claims.empty()) return;
+  const SteadyTime steady = storage_.clock().steady();
+  std::vector<std::shared_ptr<ExecutorTask>> tasks;
+  tasks.reserve(claims.size());
+  for (Claim& claim : claims) tasks.push_back(prepare_run(std::move(claim), steady));
+  post(tasks);
+}
+
+void ProcessorCore::post(std::span<const std::shared_ptr<ExecutorTask>> tasks) {
+  try {
+    if (executor_.post_all(tasks)) return;
+  } catch (const std::exception& e) {
+    return hand_back(e, tasks);
+  }
+  for (const auto& task : tasks) {
+    try {
+      executor_.post(task->token, [task] { task->run(); });
+    } catch (const std::exception& e) {
+      hand_back(e, std::span(&task, 1));
+    }
+  }
+}
+
+void ProcessorCore::hand_back(const std::exception& error,
+                              std::span<const std::shared_ptr<ExecutorTask>> tasks) {
+  log_to(options_.log, LogLevel::error,
+         fmt::format("{} jobs could not be started and are handed back: {}", tasks.size(), error.what()));
+  for (const auto& task : tasks) {
+    Slot* const slot = slot_of(task->token);
+    if (slot == nullptr) continue;
+    Finish finish;
+    finish.ref = slot->run->claim().ref;
+    finish.outcome = Outcome::released;
+    give_up(*slot, std::move(finish));
+  }
+  storage_retry_at_ = storage_.clock().steady() + std::chrono::seconds(1);  // no use to claim at once again
+}
+
+}  // namespace quern::inline v1::detail
