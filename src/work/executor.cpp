@@ -82,7 +82,7 @@ struct ThreadExecutor::Shared {
         if (tasks.empty())
           help_first = true;
         else
-          leave_results(lock);
+          helper->results_wait();
       } else if (closing) {
         break;
       } else if (helper != nullptr && !spinning.load() && spin(lock)) {
@@ -118,15 +118,6 @@ struct ThreadExecutor::Shared {
     helping_here = true;
     part.help();
     helping_here = false;
-    lock.lock();
-    if (--helping == 0) helped.notify_all();
-  }
-
-  void leave_results(std::unique_lock<std::mutex>& lock) {
-    detail::ExecutorHelper& part = *helper;
-    ++helping;
-    lock.unlock();
-    part.results_wait();
     lock.lock();
     if (--helping == 0) helped.notify_all();
   }
@@ -201,7 +192,7 @@ void ThreadExecutor::post_all(std::span<const std::shared_ptr<detail::ExecutorTa
   shared_->tasks_wait.store(true, std::memory_order_relaxed);
 }
 
-bool ThreadExecutor::stir() {
+void ThreadExecutor::stir() {
   const std::lock_guard lock(shared_->mutex);
   // A thread that lost its processor for a moment is not slow.
   constexpr int patience = 4;
@@ -213,12 +204,10 @@ bool ThreadExecutor::stir() {
     if (worker->slow) ++slow;
   }
   const std::size_t waiting = shared_->tasks.size();
-  if (waiting == 0) return false;
   const std::size_t quick = shared_->quick();
   // Where tasks take long the threads are doubled, so that soon each task has one.
   const std::size_t wanted = std::min(waiting, std::max(shared_->cores, slow));
   if (quick < wanted) Shared::wake(wanted - quick, shared_);
-  return true;
 }
 
 bool ThreadExecutor::backlog() const {

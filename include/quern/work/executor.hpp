@@ -56,12 +56,14 @@ class ExecutorHelper {
   /// The thread's task has ended and no other waits, or it was nudged. May post tasks.
   virtual void help() noexcept = 0;
   /// The thread's task has ended and it goes on with another one: somebody else must look after the result.
+  /// Must return at once and not call the executor.
   virtual void results_wait() noexcept = 0;
 };
 
 }  // namespace detail
 
-/// Runs tasks on threads of its own: as many as there were tasks at once, kept for the next ones.
+/// Runs tasks on threads of its own, kept for the next ones: each task that is posted by `post` has a thread
+/// at once; a processor's jobs have as many threads as there are processors, and more while they take long.
 ///
 /// The destructor waits for the tasks that were not abandoned. An abandoned thread ends by itself when its
 /// task returns; until then it must find alive whatever the task refers to.
@@ -84,8 +86,8 @@ class ThreadExecutor {
 
   /// Queues all of them. Throws as `post`, but not once one thread is there.
   void post_all(std::span<const std::shared_ptr<detail::ExecutorTask>> tasks);
-  /// To be called every millisecond or so while tasks wait. False: none does.
-  bool stir();
+  /// To be called every millisecond or so while tasks wait.
+  void stir();
   /// True while more tasks wait than the calling thread is about to take: 1 where it helps, else 0.
   [[nodiscard]] bool backlog() const;
   /// Lets an idle thread help soon; false when there is none.

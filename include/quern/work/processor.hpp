@@ -113,9 +113,8 @@ class Processor {
       if constexpr (helps) executor.post_all(tasks);
       return helps;
     }
-    bool stir() override {
-      if constexpr (helps) return executor.stir();
-      return false;
+    void stir() override {
+      if constexpr (helps) executor.stir();
     }
     [[nodiscard]] bool backlog() const override {
       if constexpr (helps) return executor.backlog();

@@ -69,7 +69,7 @@ class ExecutorPort {
   // What ThreadExecutor can do, and others need not.
   /// All or, when it throws, none of them. False: they are to be posted one by one.
   virtual bool post_all(std::span<const std::shared_ptr<ExecutorTask>> /*tasks*/) { return false; }
-  virtual bool stir() { return false; }
+  virtual void stir() {}
   [[nodiscard]] virtual bool backlog() const { return false; }
   virtual bool nudge() noexcept { return false; }
   /// False: it takes no help.
