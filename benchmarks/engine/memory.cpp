@@ -227,7 +227,7 @@ void memory_overhead(const Settings& settings) {
     std::vector<SendDigest> jobs;
     for (std::size_t k = 0; k < 1000; ++k) {
       jobs.push_back(digest(i + k));
-      payload += quern::Payload::of(jobs.back()).text().size();
+      payload += quern::Payload::of(jobs.back()).bytes().size();  // as the storage keeps it
     }
     queue.enqueue_all(jobs);
   }
