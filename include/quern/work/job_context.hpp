@@ -58,9 +58,9 @@ class JobContext {
 
   /// Runs `work` once per job, also over retries, snoozes and crashes: its result is stored durably under
   /// `name` before this returns, and given back without running `work` when it is there already. If it
-  /// throws, nothing is stored. `name` must be unique within the handler. The result must be something that
-  /// nlohmann::json can encode and decode, or void. A crash between the work and its storing runs it again:
-  /// make it repeatable.
+  /// throws, nothing is stored. `name` must be unique within the handler. The result must be a struct
+  /// with QUERN_FIELDS, something that nlohmann::json can encode and decode, or void. A crash between the
+  /// work and its storing runs it again: make it repeatable.
   template <std::invocable Work>
   auto step(std::string_view name, Work&& work) -> std::invoke_result_t<Work> {
     using Result = std::invoke_result_t<Work>;

@@ -21,8 +21,8 @@ namespace quern::inline v1 {
 class JobResult {
  public:
   [[nodiscard]] static JobResult completed() { return JobResult(Outcome::completed); }
-  /// Keeps a result with the job: JSON text as Payload, JSON as `{{"pages", 3}}`, or any value that
-  /// nlohmann::json can encode (include <nlohmann/json.hpp> for these two).
+  /// Keeps a result with the job: JSON text as Payload, a struct with QUERN_FIELDS, or, with
+  /// <nlohmann/json.hpp> included, JSON as `{{"pages", 3}}` or any value that nlohmann::json can encode.
   [[nodiscard]] static JobResult completed(Payload result) {
     JobResult made(Outcome::completed);
     made.result_ = std::move(result);

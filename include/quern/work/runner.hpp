@@ -37,7 +37,7 @@ class Waker {
   bool rung_ = false;
 };
 
-/// The one place where threads meet steppable parts: calls `part.tick(now)` when it is due or woken.
+/// A thread that drives a steppable part: calls `part.tick(now)` when it is due or woken.
 class Runner {
  public:
   Runner() noexcept = default;
