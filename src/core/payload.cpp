@@ -25,7 +25,8 @@ Payload& Payload::operator=(Payload&& other) noexcept {
   if (this == &other) return *this;
   bytes_ = std::move(other.bytes_);
   codec_ = std::exchange(other.codec_, nullptr);
-  drop(text_.exchange(other.text_.exchange(nullptr, std::memory_order_relaxed), std::memory_order_relaxed));
+  if (const std::string* const old = release_text()) drop(old);
+  text_.store(other.release_text(), std::memory_order_relaxed);
   return *this;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "core/busy_mutex.hpp"
 #include "quern/core/error.hpp"
 #include "storage/memory/jobs.hpp"
 #include "storage/memory/nodes.hpp"
@@ -40,7 +41,7 @@ struct MemoryStorage::Impl {
   }
 
   ClockRef clock;
-  std::mutex mutex;
+  detail::BusyMutex mutex;
   memory::Nodes nodes;
   memory::Jobs jobs;
   memory::Records records;

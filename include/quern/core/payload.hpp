@@ -34,7 +34,7 @@ class Payload {
   Payload(Payload&& other) noexcept
       : bytes_(std::move(other.bytes_)),
         codec_(std::exchange(other.codec_, nullptr)),
-        text_(other.text_.exchange(nullptr, std::memory_order_relaxed)) {}
+        text_(other.release_text()) {}
   Payload& operator=(const Payload& other);
   Payload& operator=(Payload&& other) noexcept;
   ~Payload() {
@@ -107,6 +107,12 @@ class Payload {
   void read(const detail::PayloadCodec& codec, void* value) const;
   [[nodiscard]] const std::string& made_text() const;
   static void drop(const std::string* text) noexcept;
+  /// For who has the payload alone: then no locked exchange is needed.
+  [[nodiscard]] const std::string* release_text() noexcept {
+    const std::string* const text = text_.load(std::memory_order_relaxed);
+    text_.store(nullptr, std::memory_order_relaxed);
+    return text;
+  }
 
   std::string bytes_;
   const detail::PayloadCodec* codec_ = nullptr;
