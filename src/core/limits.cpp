@@ -58,6 +58,10 @@ void check_text(std::string_view text, std::string_view field, std::size_t max_b
                           fmt::format("has {} bytes, at most {} are allowed", text.size(), max_bytes));
   }
   for (std::size_t at = 0; at < text.size();) {
+    if (text[at] >= ' ' && text[at] <= '~') {  // nearly always
+      ++at;
+      continue;
+    }
     const auto c = detail::first_character(text.substr(at));
     if (!c.well_formed) {
       throw InvalidArgument(std::string(field), fmt::format("is not UTF-8: the fault is at byte {}", at));

@@ -49,6 +49,12 @@ JobId QueueCore::take_ids(std::size_t count) {
 }
 
 void QueueCore::prepare(NewJob& job) const {
+  fill_in(job);
+  check(job, config_.limits);
+  if (job.unique.by_arguments) job.unique.key = key_by_arguments(job);
+}
+
+void QueueCore::fill_in(NewJob& job) const {
   {
     const std::lock_guard lock(defaults_mutex_);
     if (const auto known = defaults_.find(job.kind); known != defaults_.end()) {
@@ -58,20 +64,25 @@ void QueueCore::prepare(NewJob& job) const {
     }
   }
   if (job.queue.empty()) job.queue = "default";
-  check(job, config_.limits);
-  if (job.unique.by_arguments) {
-    if (!job.unique.key.empty())
-      throw InvalidArgument("unique", "has both a key and by_arguments; give one of them");
-    job.unique.key = key_by_arguments(job);
-  }
+  if (job.unique.by_arguments && !job.unique.key.empty())
+    throw InvalidArgument("unique", "has both a key and by_arguments; give one of them");
 }
 
 std::vector<Enqueued> QueueCore::enqueue(std::vector<NewJob> jobs) {
-  if (jobs.empty()) return {};
+  check_count(jobs);
+  for (NewJob& job : jobs) prepare(job);
+  return enqueue_prepared(std::move(jobs));
+}
+
+void QueueCore::check_count(std::span<const NewJob> jobs) const {
   if (jobs.size() > config_.limits.batch)
     throw InvalidArgument("jobs", fmt::format("{} jobs in one call; at most {} are allowed", jobs.size(),
                                               config_.limits.batch));
-  for (NewJob& job : jobs) prepare(job);
+}
+
+std::vector<Enqueued> QueueCore::enqueue_prepared(std::vector<NewJob> jobs) {
+  if (jobs.empty()) return {};
+  check_count(jobs);
   // A batch gets consecutive ids, so that jobs of one lane form one range in the storage.
   const auto unnumbered =
       static_cast<std::size_t>(std::ranges::count_if(jobs, [](const NewJob& job) { return !job.id; }));
@@ -105,15 +116,21 @@ void QueueCore::set_defaults(std::string_view kind, const JobDefaults& defaults)
       std::string(kind), KindDefaults{std::string(defaults.queue), defaults.max_attempts, defaults.timeout});
 }
 
-NewJobs::NewJobs(std::string_view kind, const JobDefaults& defaults, const JobOptions& options)
-    : model_(make_job(kind, Payload(), defaults, options)) {}
+NewJobs::NewJobs(const QueueCore& core, std::string_view kind, const JobDefaults& defaults,
+                 const JobOptions& options)
+    : core_(core), model_(make_job(kind, Payload(), defaults, options)) {
+  core_.fill_in(model_);
+  check(model_, core_.config_.limits);
+}
 NewJobs::~NewJobs() = default;
 
 void NewJobs::reserve(std::size_t count) { jobs_.reserve(count); }
 
 void NewJobs::add(Payload&& payload) {
-  jobs_.push_back(model_);
-  jobs_.back().payload = std::move(payload);
+  check_json(payload, "payload", core_.config_.limits);
+  NewJob& job = jobs_.emplace_back(model_);
+  job.payload = std::move(payload);
+  if (job.unique.by_arguments) job.unique.key = key_by_arguments(job);
 }
 
 std::vector<NewJob> NewJobs::take() && { return std::move(jobs_); }

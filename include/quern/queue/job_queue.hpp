@@ -85,10 +85,10 @@ class JobQueue {
     requires TypedJob<std::ranges::range_value_t<R>>
   std::vector<Enqueued> enqueue_all(const R& jobs, const JobOptions& options = {}) {
     using T = std::ranges::range_value_t<R>;
-    detail::NewJobs made(T::kind, defaults_of<T>(), options);
+    detail::NewJobs made(core_, T::kind, defaults_of<T>(), options);
     if constexpr (std::ranges::sized_range<const R>) made.reserve(std::ranges::size(jobs));
     for (const auto& job : jobs) made.add(Payload::of(job));
-    return core_.enqueue(std::move(made).take());
+    return core_.enqueue_prepared(std::move(made).take());
   }
   std::vector<Enqueued> enqueue_all(std::vector<NewJob> jobs) { return core_.enqueue(std::move(jobs)); }
 
@@ -98,15 +98,14 @@ class JobQueue {
     requires TransactionalStore<S, Tx>
   std::vector<Enqueued> enqueue_all_within(Tx transaction, std::vector<NewJob> jobs) {
     for (NewJob& job : jobs) core_.prepare(job);
-    const auto results = storage_.insert_within(transaction, std::span<NewJob>(jobs));
-    return detail::answers(jobs, results);
+    return insert_within(transaction, std::move(jobs));
   }
   template <class Tx, TypedJob T>
     requires TransactionalStore<S, Tx>
   Enqueued enqueue_within(Tx transaction, const T& job, JobOptions options = {}) {
-    detail::NewJobs one(T::kind, defaults_of<T>(), options);
+    detail::NewJobs one(core_, T::kind, defaults_of<T>(), options);
     one.add(Payload::of(job));
-    return enqueue_all_within(transaction, std::move(one).take()).front();
+    return insert_within(transaction, std::move(one).take()).front();
   }
 
   /// The job as it stands now; empty when there is none.
@@ -203,6 +202,12 @@ class JobQueue {
   [[nodiscard]] detail::QueueCore& core() noexcept { return core_; }
 
  private:
+  template <class Tx>
+  std::vector<Enqueued> insert_within(Tx transaction, std::vector<NewJob> jobs) {
+    const auto results = storage_.insert_within(transaction, std::span<NewJob>(jobs));
+    return detail::answers(jobs, results);
+  }
+
   S& storage_;
   detail::PortOf<S> port_;
   detail::QueueCore core_;

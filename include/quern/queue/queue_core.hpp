@@ -48,6 +48,8 @@ class QueueCore {
 
   /// Prepares, numbers and inserts; one answer per job.
   [[nodiscard]] std::vector<Enqueued> enqueue(std::vector<NewJob> jobs);
+  /// The same for jobs that are prepared.
+  [[nodiscard]] std::vector<Enqueued> enqueue_prepared(std::vector<NewJob> jobs);
   /// The same for one job. Takes what it needs out of `options` and `job`.
   [[nodiscard]] Enqueued enqueue_one(std::string_view kind, Payload&& payload, const JobDefaults& defaults,
                                      JobOptions& options);
@@ -62,6 +64,10 @@ class QueueCore {
     int max_attempts = 0;
     Duration timeout{0};
   };
+  friend class NewJobs;
+
+  void fill_in(NewJob& job) const;
+  void check_count(std::span<const NewJob> jobs) const;
 
   StoragePort& storage_;
   const JobQueueConfig config_;
@@ -76,20 +82,24 @@ class QueueCore {
   std::uint64_t id_block_;
 };
 
-/// Jobs of one kind that differ in their payloads only. Not in JobQueue, so that its users need not compile
-/// it.
+/// Jobs of one kind that differ in their payloads only, prepared: what they have in common is filled in and
+/// checked once. Not in JobQueue, so that its users need not compile it.
 class NewJobs {
  public:
-  NewJobs(std::string_view kind, const JobDefaults& defaults, const JobOptions& options);
+  /// Throws InvalidArgument for options that are not allowed. The core must outlive it.
+  NewJobs(const QueueCore& core, std::string_view kind, const JobDefaults& defaults,
+          const JobOptions& options);
   NewJobs(const NewJobs&) = delete;
   NewJobs& operator=(const NewJobs&) = delete;
   ~NewJobs();
 
   void reserve(std::size_t count);
+  /// Throws InvalidArgument for a payload that is not allowed.
   void add(Payload&& payload);
   [[nodiscard]] std::vector<NewJob> take() &&;
 
  private:
+  const QueueCore& core_;
   NewJob model_;
   std::vector<NewJob> jobs_;
 };
