@@ -206,10 +206,10 @@ Performed perform(const HandlerRegistry& handlers, NewJob job, PerformOptions op
   port.serve(*run);
   if (options.stop != StopReason::none && options.stop_at_progress == 0) run->request_stop(options.stop);
 
-  const JobResult said = quern::detail::run_handler(handlers, entry, run, port.limits());
+  JobResult said = quern::detail::run_handler(handlers, entry, *run, port.limits());
   Random random(1);
   const RetryPolicy retry = entry.options.retry ? *entry.options.retry : options.config.retry_policy();
-  Finish finish = quern::detail::finish_of(*run, retry, said, random);
+  Finish finish = quern::detail::finish_of(*run, retry, std::move(said), random);
 
   Performed done;
   done.id = claim.ref.id;

@@ -1,7 +1,9 @@
 #include "quern/work/executor.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -9,13 +11,16 @@
 #include <utility>
 #include <vector>
 
+#include "core/pause.hpp"
+#include "quern/work/detail/executor_hand.hpp"
+
 namespace quern::inline v1 {
 namespace {
 
 class FunctionTask final : public detail::ExecutorTask {
  public:
-  explicit FunctionTask(std::function<void()> work) : work_(std::move(work)) {}
-  void run() noexcept override { work_(); }
+  explicit FunctionTask(std::function<void()> work) : work_(std::move(work)) { patient = false; }
+  void run(std::shared_ptr<ExecutorTask> /*self*/) noexcept override { work_(); }
 
  private:
   std::function<void()> work_;
@@ -26,26 +31,24 @@ thread_local bool helping_here = false;
 
 /// About as long as putting a thread to sleep and waking it takes.
 constexpr int spins = 400;
-
-void pause_a_moment() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#else
-  std::this_thread::yield();
-#endif
-}
+/// What another thread's waking must be worth.
+constexpr auto worth_a_thread = std::chrono::microseconds(50);
+/// Tasks that take longer are not taken by the handful.
+constexpr auto short_task = std::chrono::microseconds(20);
+/// Tasks that take longer may well wait for something: each is worth a thread.
+constexpr auto long_task = std::chrono::microseconds(200);
 
 }  // namespace
 
 struct ThreadExecutor::Shared {
-  using Task = std::shared_ptr<detail::ExecutorTask>;
+  using Task = detail::HandTask;
   /// One thread's place; the thread keeps it alive, so that an abandoned one can still look at it.
   struct Worker {
-    TaskToken current = 0;  // 0: between two tasks
-    TaskToken seen = 0;     // what it ran when `stir` looked last
-    int stirs = 0;          // how often it still ran that
-    bool slow = false;      // too often: not to be counted on
-    bool abandoned = false;
+    detail::Hand hand;
+    std::size_t handful = 1;  // how many tasks it takes at once
+    TaskToken seen = 0;       // what it ran when `stir` looked last
+    int stirs = 0;            // how often it still ran that
+    bool slow = false;        // too often: not to be counted on
   };
 
   mutable std::mutex mutex;
@@ -56,7 +59,9 @@ struct ThreadExecutor::Shared {
   std::vector<std::shared_ptr<Worker>> workers;
   std::size_t idle = 0;  // asleep, or signalled and not yet awake
   std::size_t helping = 0;
+  std::size_t hands = 0;  // threads that took more than one task
   std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  std::chrono::nanoseconds task_time = worth_a_thread;  // what one took lately
   detail::ExecutorHelper* helper = nullptr;
   bool nudged = false;
   bool closing = false;
@@ -76,13 +81,8 @@ struct ThreadExecutor::Shared {
         help_first = false;
         help(lock);
       } else if (!tasks.empty()) {
-        run_one(lock, *me);
-        if (me->abandoned) return;  // no longer counted
-        if (helper == nullptr) continue;
-        if (tasks.empty())
-          help_first = true;
-        else
-          helper->results_wait();
+        if (!run_some(lock, *me)) return;  // abandoned: no longer counted
+        help_first = helper != nullptr && tasks.empty();
       } else if (closing) {
         break;
       } else if (helper != nullptr && !spinning.load() && spin(lock)) {
@@ -97,17 +97,31 @@ struct ThreadExecutor::Shared {
     thread_left.notify_all();
   }
 
-  void run_one(std::unique_lock<std::mutex>& lock, Worker& me) {
-    Task task = std::move(tasks.front());
-    tasks.pop_front();
+  /// False: the thread was abandoned meanwhile.
+  bool run_some(std::unique_lock<std::mutex>& lock, Worker& me) {
+    const std::size_t share = std::max<std::size_t>(1, tasks.size() / cores);
+    const std::size_t count = me.hand.take(tasks, std::min(me.handful, share));
+    const bool many = count > 1;
+    if (many) ++hands;
     tasks_wait.store(!tasks.empty(), std::memory_order_relaxed);
-    me.current = task->token;
+    // Nobody else looks after the results while this thread goes on with other tasks.
+    if (helper != nullptr && (many || !tasks.empty())) helper->results_wait();
     lock.unlock();
-    task->run();
-    task.reset();  // what it holds goes before the thread waits again
+    const auto from = std::chrono::steady_clock::now();
+    const std::size_t ran = me.hand.run();
+    const auto took = std::chrono::steady_clock::now() - from;
     lock.lock();
-    me.current = 0;
+    if (many) --hands;
+    if (me.hand.abandoned()) return false;
     me.slow = false;
+    const auto each = took / static_cast<std::ptrdiff_t>(std::max<std::size_t>(1, ran));
+    // A thread that lost its processor for a moment says nothing of the tasks.
+    task_time = (task_time * 3 + std::min<std::chrono::nanoseconds>(each, task_time * 4)) / 4;
+    if (each > short_task)
+      me.handful = 1;
+    else if (ran == me.handful)
+      me.handful = std::min(me.handful * 2, detail::Hand::most);
+    return true;
   }
 
   void help(std::unique_lock<std::mutex>& lock) {
@@ -129,7 +143,7 @@ struct ThreadExecutor::Shared {
     for (int i = 0; i < spins && !spin_nudge.load(std::memory_order_relaxed) &&
                     !tasks_wait.load(std::memory_order_relaxed);
          ++i)
-      pause_a_moment();
+      detail::pause_a_moment();
     // In this order: who sees `spinning` after setting the nudge can count on its being seen here.
     spinning.store(false);
     const bool was_nudged = spin_nudge.exchange(false);
@@ -162,6 +176,13 @@ struct ThreadExecutor::Shared {
         std::ranges::count_if(workers, [](const auto& worker) { return worker->slow; }));
     return workers.size() - idle - slow;
   }
+
+  /// How many threads are worth waking for so many tasks.
+  [[nodiscard]] std::size_t worth(std::size_t count) const {
+    if (task_time > long_task) return count;
+    const auto time = task_time * static_cast<std::ptrdiff_t>(count);
+    return std::min({count, cores, 1 + static_cast<std::size_t>(time / worth_a_thread)});
+  }
 };
 
 ThreadExecutor::ThreadExecutor() : shared_(std::make_shared<Shared>()) {}
@@ -186,7 +207,7 @@ void ThreadExecutor::post(TaskToken token, std::function<void()> task) {
 void ThreadExecutor::post_all(std::span<const std::shared_ptr<detail::ExecutorTask>> tasks) {
   const std::lock_guard lock(shared_->mutex);
   const std::size_t quick = shared_->quick();
-  const std::size_t wanted = std::min(shared_->cores, shared_->tasks.size() + tasks.size());
+  const std::size_t wanted = shared_->worth(shared_->tasks.size() + tasks.size());
   if (quick < wanted) Shared::wake(wanted - quick, shared_);
   shared_->tasks.insert(shared_->tasks.end(), tasks.begin(), tasks.end());
   shared_->tasks_wait.store(true, std::memory_order_relaxed);
@@ -198,12 +219,15 @@ void ThreadExecutor::stir() {
   constexpr int patience = 4;
   std::size_t slow = 0;
   for (const auto& worker : shared_->workers) {
-    worker->stirs = worker->current != 0 && worker->current == worker->seen ? worker->stirs + 1 : 0;
-    worker->seen = worker->current;
+    const TaskToken current = worker->hand.current();
+    worker->stirs = current != 0 && current == worker->seen ? worker->stirs + 1 : 0;
+    worker->seen = current;
     worker->slow = worker->stirs >= patience;
     if (worker->slow) ++slow;
+    if (worker->stirs > 0) worker->hand.give_back(shared_->tasks);
   }
   const std::size_t waiting = shared_->tasks.size();
+  if (waiting > 0) shared_->tasks_wait.store(true, std::memory_order_relaxed);
   const std::size_t quick = shared_->quick();
   // Where tasks take long the threads are doubled, so that soon each task has one.
   const std::size_t wanted = std::min(waiting, std::max(shared_->cores, slow));
@@ -212,7 +236,9 @@ void ThreadExecutor::stir() {
 
 bool ThreadExecutor::backlog() const {
   const std::lock_guard lock(shared_->mutex);
-  return shared_->tasks.size() > (helping_here ? 1 : 0);
+  if (shared_->tasks.size() > (helping_here ? 1 : 0)) return true;
+  return shared_->hands > 0 &&
+         std::ranges::any_of(shared_->workers, [](const auto& worker) { return worker->hand.holds_more(); });
 }
 
 bool ThreadExecutor::nudge() noexcept {
@@ -221,9 +247,12 @@ bool ThreadExecutor::nudge() noexcept {
     shared_->spin_nudge.store(true);
     if (shared_->spinning.load()) return true;
   }
-  const std::lock_guard lock(shared_->mutex);
-  if (shared_->helper == nullptr || shared_->idle == 0) return false;
-  if (!std::exchange(shared_->nudged, true)) shared_->work_came.notify_one();
+  {
+    const std::lock_guard lock(shared_->mutex);
+    if (shared_->helper == nullptr || shared_->idle == 0) return false;
+    if (std::exchange(shared_->nudged, true)) return true;
+  }
+  shared_->work_came.notify_one();
   return true;
 }
 
@@ -237,11 +266,12 @@ void ThreadExecutor::set_helper(detail::ExecutorHelper* helper) {
 void ThreadExecutor::abandon(TaskToken token) {
   const std::lock_guard lock(shared_->mutex);
   const auto found =
-      std::ranges::find_if(shared_->workers, [&](const auto& worker) { return worker->current == token; });
+      std::ranges::find_if(shared_->workers, [&](const auto& worker) { return worker->hand.abandon(token); });
   if (found == shared_->workers.end()) return;
-  (*found)->abandoned = true;
+  (*found)->hand.give_back(shared_->tasks);
   shared_->workers.erase(found);
   shared_->thread_left.notify_all();
+  if (!shared_->tasks.empty()) shared_->tasks_wait.store(true, std::memory_order_relaxed);
 }
 
 std::size_t ThreadExecutor::threads() const {

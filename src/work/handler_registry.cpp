@@ -48,12 +48,13 @@ const HandlerRegistry::Entry* HandlerRegistry::find(std::string_view kind) const
 }
 
 JobResult HandlerRegistry::run(const Entry& entry, JobContext& context) const {
-  std::function<JobResult(std::size_t)> layer = [&](std::size_t depth) {
-    if (depth == middleware_.size()) return entry.handler(context);
-    return middleware_[depth](context, [&, depth] { return layer(depth + 1); });
-  };
   try {
-    return middleware_.empty() ? entry.handler(context) : layer(0);
+    if (middleware_.empty()) return entry.handler(context);
+    std::function<JobResult(std::size_t)> layer = [&](std::size_t depth) {
+      if (depth == middleware_.size()) return entry.handler(context);
+      return middleware_[depth](context, [&, depth] { return layer(depth + 1); });
+    };
+    return layer(0);
   } catch (const RunLost&) {
     throw;
   } catch (const std::exception& e) {

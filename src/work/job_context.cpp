@@ -10,6 +10,20 @@ namespace quern::inline v1 {
 
 namespace detail {
 
+void RunState::rest() {
+  claim_.payload = Payload();
+  if (stop_.stop_possible()) stop_ = std::stop_source(std::nostopstate);
+  reason_.store(StopReason::none, std::memory_order_relaxed);
+  given_up_.store(false, std::memory_order_relaxed);
+  report_.reset();
+  reported_.store(false, std::memory_order_relaxed);
+  reported_percent_ = 0;
+  steps_.reset();
+  step_names_.clear();
+  jobs_.clear();
+  records_.clear();
+}
+
 std::stop_token RunState::stop_token() {
   const std::lock_guard lock(stop_mutex_);
   if (!stop_.stop_possible()) {
@@ -34,10 +48,13 @@ void RunState::report(int percent, std::string_view message) {
   const std::lock_guard lock(progress_mutex_);
   reported_percent_ = std::max(reported_percent_, std::clamp(percent, 0, 100));
   report_ = Progress{reported_percent_, clean_message(message, 1024)};
+  reported_.store(true, std::memory_order_release);
 }
 
 std::optional<Progress> RunState::fetch_report() {
+  if (!reported_.load(std::memory_order_acquire)) return std::nullopt;
   const std::lock_guard lock(progress_mutex_);
+  reported_.store(false, std::memory_order_relaxed);
   return std::exchange(report_, std::nullopt);
 }
 

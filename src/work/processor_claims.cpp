@@ -83,7 +83,7 @@ void ProcessorCore::claim_in_turns() {
   want_claim_ = left == 0;
 }
 
-std::shared_ptr<ProcessorCore::Run> ProcessorCore::prepare_run(Claim claim, SteadyTime steady) {
+std::shared_ptr<ProcessorCore::Run> ProcessorCore::prepare_run(Claim&& claim, SteadyTime steady) {
   const auto kind = std::ranges::lower_bound(
       kinds_, claim.kind, {}, [](const KindSlots& k) -> const std::string& { return *k.name; });
   assert(kind != kinds_.end() && *kind->name == claim.kind);  // no other kind was asked for
@@ -95,8 +95,14 @@ std::shared_ptr<ProcessorCore::Run> ProcessorCore::prepare_run(Claim claim, Stea
   const std::uint32_t place = free_slots_.back();
   free_slots_.pop_back();
   Slot& slot = slots_[place];
-  slot.run =
-      std::make_shared<Run>(std::move(claim), static_cast<RunPort&>(*this), shared_, *kind->entry, this);
+  if (slot.spare) {
+    slot.run = std::move(slot.spare);
+    slot.run->begin(std::move(claim));
+    slot.run->entry = kind->entry;
+  } else {
+    slot.run =
+        std::make_shared<Run>(std::move(claim), static_cast<RunPort&>(*this), shared_, *kind->entry, this);
+  }
   slot.run->token = (TaskToken{++slot.generation} << 32U) | (place + 1);
   slot.run->timeout = timeout_of(slot.run->claim(), kind->entry->options, queue_.config().job_timeout);
   slot.running_of_kind = &kind->running;
@@ -114,6 +120,7 @@ std::shared_ptr<ProcessorCore::Run> ProcessorCore::prepare_run(Claim claim, Stea
 void ProcessorCore::start(std::vector<Claim> claims) {
   if (claims.empty()) return;
   const SteadyTime steady = storage_.clock().steady();
+  busy_until_ = steady + std::chrono::seconds(1);
   std::vector<std::shared_ptr<ExecutorTask>> tasks;
   tasks.reserve(claims.size());
   for (Claim& claim : claims) tasks.push_back(prepare_run(std::move(claim), steady));
@@ -128,7 +135,7 @@ void ProcessorCore::post(std::span<const std::shared_ptr<ExecutorTask>> tasks) {
   }
   for (const auto& task : tasks) {
     try {
-      executor_.post(task->token, [task] { task->run(); });
+      executor_.post(task->token, [task] { task->run(task); });
     } catch (const std::exception& e) {
       hand_back(e, std::span(&task, 1));
     }

@@ -145,7 +145,9 @@ void ProcessorCore::number(NewJob& job) {
 const JobLimits& ProcessorCore::limits() const { return queue_.config().limits; }
 
 NextTick ProcessorCore::tick(TimePoint now) noexcept {
-  const std::lock_guard lock(tick_mutex_);
+  const std::unique_lock lock(tick_mutex_, std::try_to_lock);
+  // A thread of the executor's is at it; what it leaves is looked after soon.
+  if (!lock) return {now + soon};
   NextTick next = tick_locked(now);
   if (!stopped() && shared_->anything_new(!shared_->looks_soon.load())) next = {now};
   planned_ = next.at;
@@ -242,13 +244,14 @@ void ProcessorCore::handle_lost_node() {
 
 void ProcessorCore::collect_results() {
   shared_->take_done(done_);
-  for (const std::shared_ptr<Run>& run : done_) {
+  for (std::shared_ptr<Run>& run : done_) {
     Slot* const slot = slot_of(run->token);
     if (slot == nullptr) continue;  // given up before: its result is dropped
-    const auto& retry = run->entry.options.retry;
-    Finish& finish =
-        finishes_.emplace_back(finish_of(*run, retry ? *retry : default_retry_, run->result, random_));
+    const auto& retry = run->entry->options.retry;
+    Finish& finish = finishes_.emplace_back(
+        finish_of(*run, retry ? *retry : default_retry_, std::move(run->result), random_));
     if (auto report = run->fetch_report()) reports_.push_back({finish.ref, std::move(*report)});
+    run.reset();
     end_run(*slot);
   }
   done_.clear();
@@ -270,7 +273,13 @@ ProcessorCore::Slot* ProcessorCore::slot_of(JobId id) {
 void ProcessorCore::end_run(Slot& slot) {
   --*slot.running_of_kind;
   if (slot.running_of_queue != nullptr) --*slot.running_of_queue;
-  slot.run.reset();
+  if (slot.run.use_count() == 1) {
+    slot.spare = std::move(slot.run);
+    slot.spare->rest();
+    slot.spare->result = JobResult::completed();
+  } else {
+    slot.run.reset();
+  }
   free_slots_.push_back(static_cast<std::uint32_t>(&slot - slots_.data()));
   --busy_;
   want_claim_ = true;
@@ -394,7 +403,8 @@ NextTick ProcessorCore::next_tick(TimePoint now, SteadyTime steady) const {
     if (!finishes_.empty() || lease_.lost() || phase_ == Phase::leaving) return {now};
     sooner(poll_at_);
     if (foreign_seen_ != 0 && !storage_.watches_foreign_changes()) sooner(watch_at_);
-    if (busy_ > 0) sooner(progress_at_);
+    // Also for a while after the last run, so that who drives need not be rung for each one that begins.
+    if (busy_ > 0 || steady < busy_until_) sooner(progress_at_);
     if (phase_ == Phase::working) {
       if (want_promote_ || more_upkeep_ || (want_claim_ && free_slots() > 0)) return {now};
       sooner(rescue_at_);

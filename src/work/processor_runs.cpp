@@ -1,6 +1,8 @@
 // How runs end: handlers' results, alarms, stops.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "processor_shared.hpp"
 #include "quern/work/detail/run_end.hpp"
 
@@ -9,19 +11,51 @@ namespace {
 
 /// How long a stopping processor waits for its storage beyond the handlers' grace.
 constexpr Duration storage_patience = std::chrono::seconds(5);
+/// By how much the same time may differ when it is told from two readings of the clocks.
+constexpr Duration clock_jitter = std::chrono::microseconds(100);
 /// The engine whose handler runs on this thread.
 thread_local const void* engine_of_this_thread = nullptr;
 
 }  // namespace
 
-void ProcessorCore::Run::run() noexcept {
+void ProcessorCore::Run::run(std::shared_ptr<ExecutorTask> keeps) noexcept {
   engine_of_this_thread = engine;
-  auto self = shared_from_this();
-  result = run_handler(shared->handlers, entry, self, shared->limits);
+  result = run_handler(shared->handlers, *entry, *this, shared->limits);
   engine_of_this_thread = nullptr;
   const auto with = shared;  // the run itself may be gone as soon as the engine has seen its result
-  with->put_done(std::move(self));
+  with->put_done(std::static_pointer_cast<Run>(std::move(keeps)));
   if (!with->helped.load()) with->waker->wake();
+}
+
+void ProcessorCore::Shared::put_done(std::shared_ptr<Run> run) noexcept {
+  Run* const mine = run.get();
+  mine->self = std::move(run);
+  Run* last = done.load(std::memory_order_relaxed);
+  do {
+    if (last == closed()) {
+      const auto dropped = std::move(mine->self);
+      return;
+    }
+    mine->next_done = last;
+  } while (!done.compare_exchange_weak(last, mine));
+}
+
+void ProcessorCore::Shared::close() noexcept {
+  Run* run = done.exchange(closed());
+  while (run != nullptr && run != closed()) {
+    Run* const next = run->next_done;
+    const auto dropped = std::move(run->self);
+    run = next;
+  }
+}
+
+void ProcessorCore::Shared::take_done(std::vector<std::shared_ptr<Run>>& runs) {
+  for (Run* run = done.exchange(nullptr); run != nullptr;) {
+    Run* const next = run->next_done;
+    runs.push_back(std::move(run->self));
+    run = next;
+  }
+  std::ranges::reverse(runs);
 }
 
 bool ProcessorCore::on_handler_thread() const noexcept { return engine_of_this_thread == this; }
@@ -40,8 +74,9 @@ void ProcessorCore::help() noexcept {
     {
       const std::lock_guard lock(tick_mutex_);
       const NextTick next = tick_locked(storage_.clock().now());
-      ring = next.at < planned_ || stopped() || (ring_idle_.load() && idle());
-      planned_ = std::min(planned_, next.at);
+      const bool sooner = next.at < planned_ && planned_ - next.at > clock_jitter;
+      ring = sooner || stopped() || (ring_idle_.load() && idle());
+      if (sooner) planned_ = next.at;
     }
     helping_.store(false);
     if (ring) waker_->wake();

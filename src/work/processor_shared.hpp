@@ -3,7 +3,6 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
-#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -19,27 +18,15 @@ struct ProcessorCore::Shared {
   Shared(HandlerRegistry registry, JobLimits job_limits, std::shared_ptr<Waker> bell)
       : handlers(std::move(registry)), limits(job_limits), waker(std::move(bell)) {}
 
-  void put_done(std::shared_ptr<Run> run) {
-    const std::lock_guard lock(mutex);
-    if (!closed) done.push_back(std::move(run));
-  }
+  /// From any thread. The run may be gone as soon as this has begun.
+  void put_done(std::shared_ptr<Run> run) noexcept;
   /// The engine has gone: results are dropped from now on. A run refers to this, so none may stay here.
-  void close() {
-    std::vector<std::shared_ptr<Run>> dropped;
-    const std::lock_guard lock(mutex);
-    closed = true;
-    std::swap(dropped, done);
-  }
-  /// Fetches what is done into `runs`, which is empty, and takes its memory for what will be.
-  void take_done(std::vector<std::shared_ptr<Run>>& runs) {
-    const std::lock_guard lock(mutex);
-    std::swap(done, runs);
-  }
+  void close() noexcept;
+  /// Fetches what is done into `runs`, in the order in which it came.
+  void take_done(std::vector<std::shared_ptr<Run>>& runs);
   [[nodiscard]] bool anything_new(bool results_too) const {
     if (work.load() || cancel.load()) return true;
-    if (!results_too) return false;
-    const std::lock_guard lock(mutex);
-    return !done.empty();
+    return results_too && done.load() != nullptr;
   }
 
   const HandlerRegistry handlers;
@@ -51,23 +38,27 @@ struct ProcessorCore::Shared {
   std::atomic<bool> helped{false};
   /// True while the driving thread looks for results every millisecond anyway.
   std::atomic<bool> looks_soon{false};
-  mutable std::mutex mutex;
-  std::vector<std::shared_ptr<Run>> done;
-  bool closed = false;
+  /// What is done, the last one first: a chain through `Run::next_done`. Of `closed()`: the engine has gone.
+  std::atomic<Run*> done{nullptr};
+  [[nodiscard]] Run* closed() noexcept { return reinterpret_cast<Run*>(this); }  // no run lies there
 };
 
 /// One run of one job: the task that the executor runs, and later its result.
-struct ProcessorCore::Run final : RunState, ExecutorTask, std::enable_shared_from_this<Run> {
+/// Used again for another run once nobody else knows it.
+struct ProcessorCore::Run final : RunState, ExecutorTask {
   Run(Claim claim, RunPort& port, std::shared_ptr<Shared> with, const HandlerRegistry::Entry& of,
       const void* its_engine)
-      : RunState(std::move(claim), port), shared(std::move(with)), entry(of), engine(its_engine) {}
+      : RunState(std::move(claim), port), shared(std::move(with)), entry(&of), engine(its_engine) {}
 
-  void run() noexcept override;
+  void run(std::shared_ptr<ExecutorTask> self) noexcept override;
 
   const std::shared_ptr<Shared> shared;
-  const HandlerRegistry::Entry& entry;
+  const HandlerRegistry::Entry* entry;
   const void* const engine;
   JobResult result = JobResult::completed();
+  // While it is among the done ones:
+  std::shared_ptr<Run> self{};
+  Run* next_done = nullptr;
 };
 
 }  // namespace quern::inline v1::detail

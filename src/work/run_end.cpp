@@ -7,23 +7,25 @@
 namespace quern::inline v1::detail {
 namespace {
 
-JobResult checked_result(JobResult result, const JobLimits& limits) {
-  if (!result.result()) return result;
+void check_result(JobResult& result, const JobLimits& limits) {
+  if (!result.result()) return;
   try {
     check_json(*result.result(), "result", limits);
-    return result;
   } catch (const InvalidArgument& e) {
-    return JobResult::failed(e.what());
+    result = JobResult::failed(e.what());
   }
 }
 
 }  // namespace
 
-JobResult run_handler(const HandlerRegistry& handlers, const HandlerRegistry::Entry& entry,
-                      const std::shared_ptr<RunState>& state, const JobLimits& limits) noexcept {
+JobResult run_handler(const HandlerRegistry& handlers, const HandlerRegistry::Entry& entry, RunState& state,
+                      const JobLimits& limits) noexcept {
   try {
-    JobContext context(state);
-    return checked_result(handlers.run(entry, context), limits);
+    // Whoever calls keeps it alive, so the context need not count it.
+    JobContext context(std::shared_ptr<RunState>(std::shared_ptr<void>(), &state));
+    JobResult result = handlers.run(entry, context);
+    check_result(result, limits);
+    return result;
   } catch (const std::exception& e) {
     // RunLost mostly. The storage drops this when the run is indeed lost, and knows better when it is not.
     return JobResult::failed(e.what());
@@ -35,14 +37,14 @@ Duration timeout_of(const Claim& job, const HandlerOptions& handler, Duration co
   return handler.timeout != Duration::zero() ? handler.timeout : configured;
 }
 
-Finish finish_of(RunState& state, const RetryPolicy& retry, const JobResult& result, Random& random) {
+Finish finish_of(RunState& state, const RetryPolicy& retry, JobResult&& result, Random& random) {
   const StopReason stopped_for = state.stop_reason();
   Finish finish;
   finish.ref = state.claim().ref;
   finish.outcome = result.outcome();
-  finish.message = result.message();
-  finish.result = result.result();
   finish.dead_reason = result.dead_reason();
+  finish.message = std::move(result).message();
+  finish.result = std::move(result).result();
   const bool ended_badly = finish.outcome == Outcome::failed || finish.outcome == Outcome::cancelled;
   if (ended_badly && stopped_for == StopReason::shutdown) {
     finish.outcome = Outcome::released;

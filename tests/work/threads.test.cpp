@@ -209,7 +209,7 @@ namespace {
 
 struct CountedTask final : quern::detail::ExecutorTask {
   CountedTask(std::atomic<int>& counter, std::latch* wait_for) : count(counter), all(wait_for) {}
-  void run() noexcept override {
+  void run(std::shared_ptr<ExecutorTask> /*self*/) noexcept override {
     ++count;
     if (all != nullptr) all->arrive_and_wait();
   }

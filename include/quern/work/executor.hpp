@@ -41,8 +41,10 @@ class ExecutorTask {
   ExecutorTask(const ExecutorTask&) = delete;
   ExecutorTask& operator=(const ExecutorTask&) = delete;
   virtual ~ExecutorTask() = default;
-  virtual void run() noexcept = 0;
+  /// `self` keeps it alive, and may be passed on.
+  virtual void run(std::shared_ptr<ExecutorTask> self) noexcept = 0;
   TaskToken token = 0;
+  bool patient = true;  ///< May wait for a short one before it, on the same thread.
 };
 
 /// What a thread of a ThreadExecutor does when it has nothing to run: the processor's own work, so that a job
@@ -63,7 +65,8 @@ class ExecutorHelper {
 }  // namespace detail
 
 /// Runs tasks on threads of its own, kept for the next ones: each task that is posted by `post` has a thread
-/// at once; a processor's jobs have as many threads as there are processors, and more while they take long.
+/// at once; a processor's jobs have one while they take less than some microseconds, as many as there are
+/// processors while they take less than 0.2 ms, and else one each.
 ///
 /// The destructor waits for the tasks that were not abandoned. An abandoned thread ends by itself when its
 /// task returns; until then it must find alive whatever the task refers to.
@@ -81,10 +84,10 @@ class ThreadExecutor {
   [[nodiscard]] std::size_t threads() const;
 
   // For processors. Short tasks would only wait for each other's wake-ups if each had a thread of its own, so
-  // these begin on as many threads as there are processors, and `stir` adds more while tasks wait for ones
-  // that take long.
+  // as many threads are woken as tasks like those before are worth; `stir` adds more while tasks wait for
+  // ones that take long.
 
-  /// Queues all of them. Throws as `post`, but not once one thread is there.
+  /// Queues all of them. Throws as `post`, and has queued none then, but not once one thread is there.
   void post_all(std::span<const std::shared_ptr<detail::ExecutorTask>> tasks);
   /// To be called every millisecond or so while tasks wait.
   void stir();

@@ -63,8 +63,10 @@ class JobResult {
   }
 
   [[nodiscard]] Outcome outcome() const noexcept { return outcome_; }
-  [[nodiscard]] const std::string& message() const noexcept { return message_; }
-  [[nodiscard]] const std::optional<Payload>& result() const noexcept { return result_; }
+  [[nodiscard]] const std::string& message() const& noexcept { return message_; }
+  [[nodiscard]] std::string message() && noexcept { return std::move(message_); }
+  [[nodiscard]] const std::optional<Payload>& result() const& noexcept { return result_; }
+  [[nodiscard]] std::optional<Payload> result() && noexcept { return std::move(result_); }
   /// When to run again, where the handler said so.
   [[nodiscard]] const std::optional<When>& again() const noexcept { return again_; }
   [[nodiscard]] DeadReason dead_reason() const noexcept { return dead_reason_; }

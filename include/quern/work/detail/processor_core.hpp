@@ -128,6 +128,7 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   /// A place for one run.
   struct Slot {
     std::shared_ptr<Run> run{};
+    std::shared_ptr<Run> spare{};  ///< Of a former run, for the next one.
     SteadyTime alarm{0};           ///< When it has taken too long, to run or to stop.
     std::uint32_t generation = 0;  ///< So that a token names one run.
     int* running_of_kind = nullptr;
@@ -175,7 +176,7 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   void promote(TimePoint now);
   void maintain(SteadyTime steady);
   void start(std::vector<Claim> claims);
-  [[nodiscard]] std::shared_ptr<Run> prepare_run(Claim claim, SteadyTime steady);
+  [[nodiscard]] std::shared_ptr<Run> prepare_run(Claim&& claim, SteadyTime steady);
   void post(std::span<const std::shared_ptr<ExecutorTask>> tasks);
   void hand_back(const std::exception& error, std::span<const std::shared_ptr<ExecutorTask>> tasks);
   [[nodiscard]] Finish given_up_finish(const RunState& state) const;
@@ -235,6 +236,7 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   SteadyTime prune_at_{0};
   std::size_t prune_turn_ = 0;
   SteadyTime progress_at_{0};
+  SteadyTime busy_until_{0};
   std::uint64_t foreign_seen_ = 0;
 
   int storage_failures_ = 0;

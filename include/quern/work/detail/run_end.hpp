@@ -13,14 +13,13 @@ namespace quern::inline v1::detail {
 /// Runs a handler to its end, through the middleware. Whatever it threw has become a result, and a result
 /// that is not allowed to be stored a failure.
 [[nodiscard]] JobResult run_handler(const HandlerRegistry& handlers, const HandlerRegistry::Entry& entry,
-                                    const std::shared_ptr<RunState>& state, const JobLimits& limits) noexcept;
+                                    RunState& state, const JobLimits& limits) noexcept;
 
 /// How long an attempt may take: as the job says, or its handler, or the configuration.
 [[nodiscard]] Duration timeout_of(const Claim& job, const HandlerOptions& handler, Duration configured);
 
 /// What the end of a run is to its job: why it was asked to stop counts, a failure gets its next time by
 /// `retry`, and the follow-ups go along with a completion.
-[[nodiscard]] Finish finish_of(RunState& state, const RetryPolicy& retry, const JobResult& result,
-                               Random& random);
+[[nodiscard]] Finish finish_of(RunState& state, const RetryPolicy& retry, JobResult&& result, Random& random);
 
 }  // namespace quern::inline v1::detail

@@ -35,6 +35,10 @@ class RunPort {
 class RunState {
  public:
   RunState(Claim claim, RunPort& port) : claim_(std::move(claim)), port_(&port) {}
+  // For another run at the same port, while nobody else knows it: as if made anew.
+  /// Lets go of all that belongs to the run that has ended.
+  void rest();
+  void begin(Claim&& claim) { claim_ = std::move(claim); }
   RunState(const RunState&) = delete;
   RunState& operator=(const RunState&) = delete;
   virtual ~RunState() = default;
@@ -88,7 +92,7 @@ class RunState {
   SteadyTime alarm{0};
 
  private:
-  const Claim claim_;
+  Claim claim_;
   std::mutex stop_mutex_;
   std::stop_source stop_{std::nostopstate};  // until somebody asks for a token
   std::atomic<StopReason> reason_{StopReason::none};
@@ -99,6 +103,7 @@ class RunState {
 
   std::mutex progress_mutex_;
   std::optional<Progress> report_;
+  std::atomic<bool> reported_{false};  // true: there is one
   int reported_percent_ = 0;
 
   // Used by the handler, one call at a time; by the engine once the handler has returned.
