@@ -19,10 +19,11 @@ class SharedStorage final : public quern_test::ForwardingStorage {
     if (told.wants_foreign_changes()) observer = &told;
   }
   void unobserve(quern::StorageObserver& /*told*/) override { observer = nullptr; }
-  std::uint64_t foreign_changes() override { return ++asked; }
+  std::uint64_t foreign_changes() override { return changes ? ++asked : asked; }
   [[nodiscard]] bool watches_foreign_changes() const override { return watches; }
 
   bool watches = true;
+  bool changes = true;
   std::uint64_t asked = 0;
   quern::StorageObserver* observer = nullptr;
 };
@@ -89,4 +90,17 @@ TEST_CASE("a foreign change that got lost delays a job until the next poll", "[p
   const auto begin = scene.clock.now();
   while (scene.state(id) != JobState::completed) scene.clock.advance(scene.settle().at - scene.clock.now());
   CHECK(scene.clock.now() - begin <= 2s);
+}
+
+TEST_CASE(
+    "a storage that watches by itself is looked through at every tenth poll though it says nothing changed",
+    "[processor]") {
+  Scene scene;
+  scene.storage.changes = false;
+  scene.settle();
+  const JobId id = scene.add();
+  const auto begin = scene.clock.now();
+  while (scene.state(id) != JobState::completed) scene.clock.advance(scene.settle().at - scene.clock.now());
+  CHECK(scene.clock.now() - begin > 1s);
+  CHECK(scene.clock.now() - begin <= 10s + 10ms);
 }

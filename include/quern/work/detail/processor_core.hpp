@@ -231,6 +231,7 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   bool more_upkeep_ = false;
   TimePoint next_due_ = TimePoint::max();
   SteadyTime poll_at_{0};
+  int quiet_polls_ = 0;  // that have not looked for jobs
   SteadyTime watch_at_{0};
   SteadyTime rescue_at_{0};
   SteadyTime prune_at_{0};
