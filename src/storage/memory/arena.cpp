@@ -1,5 +1,6 @@
 #include "storage/memory/arena.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 
@@ -10,7 +11,7 @@ const char* Arena::keep(std::string_view bytes) {
   const std::size_t needed = sizeof(Header) + ((bytes.size() + 7) & ~std::size_t{7});
   if (used_ + needed > chunk_bytes) next_chunk();
   Chunk& chunk = chunks_[current_];
-  char* const at = chunk.memory.get() + used_;
+  char* const at = chunk.memory + used_;
   const Header header{static_cast<std::uint32_t>(bytes.size()), current_};
   std::memcpy(at, &header, sizeof header);
   if (!bytes.empty()) std::memcpy(at + sizeof header, bytes.data(), bytes.size());
@@ -47,17 +48,25 @@ std::string_view Arena::bytes(const char* kept) noexcept {
 }
 
 void Arena::next_chunk() {
-  if (free_.empty()) {
-    free_.reserve(chunks_.size() + 1);
-    // Not zeroed: it is written before it is read.
-    chunks_.push_back(
-        {std::unique_ptr<char[]>(new char[chunk_bytes]), 0});  // NOLINT(modernize-avoid-c-arrays)
-    current_ = static_cast<std::uint32_t>(chunks_.size() - 1);
-  } else {
-    current_ = free_.back();
-    free_.pop_back();
-  }
+  if (free_.empty()) add_chunks();
+  current_ = free_.back();
+  free_.pop_back();
   used_ = 0;
+}
+
+void Arena::add_chunks() {
+  // Many at once, so that they don't lie between what malloc gives for a moment; see SlabPool.
+  constexpr std::size_t most = 16;
+  const std::size_t count = std::clamp<std::size_t>(chunks_.size() / 8, 1, most);
+  free_.reserve(chunks_.size() + count);
+  chunks_.reserve(chunks_.size() + count);
+  // Not zeroed: it is written before it is read.
+  blocks_.push_back(
+      std::unique_ptr<char[]>(new char[count * chunk_bytes]));  // NOLINT(modernize-avoid-c-arrays)
+  const auto first = static_cast<std::uint32_t>(chunks_.size());
+  for (std::size_t i = 0; i < count; ++i) chunks_.push_back({blocks_.back().get() + i * chunk_bytes, 0});
+  for (auto next = static_cast<std::uint32_t>(chunks_.size()); next > first; --next)
+    free_.push_back(next - 1);
 }
 
 }  // namespace quern::inline v1::memory

@@ -99,7 +99,7 @@ std::vector<Claim> Jobs::claim(Call& call, const ClaimRequest& request) {
       readers.pop_back();
       continue;
     }
-    constexpr std::size_t ahead = 8;  // by then the row has come
+    constexpr std::size_t ahead = 16;  // by then the row has come
     reader.line->prefetch(rows_, ahead);
     const Slot slot = reader.line->front(key_of);
     Row& row = rows_[slot];

@@ -13,9 +13,10 @@ void IdIndex::add(std::uint64_t id, Slot slot, LaneId lane, TimePoint created) {
     page = place.get();
     by_number_.emplace(id / per_page, page);
   }
-  auto& block = page->blocks[block_in_page(id)];
-  if (!block) {
-    block = std::make_unique<Block>();
+  Block*& block = page->blocks[block_in_page(id)];
+  if (block == nullptr) {
+    static_assert(std::is_trivially_destructible_v<Block>);
+    block = ::new (blocks_.take()) Block;
     ++page->used;
   }
   assert(block->slots[id % per_block] == no_slot);
@@ -29,11 +30,12 @@ void IdIndex::add(std::uint64_t id, Slot slot, LaneId lane, TimePoint created) {
 
 void IdIndex::remove(std::uint64_t id) {
   Page* const page = page_of(id);
-  auto& block = page->blocks[block_in_page(id)];
+  Block*& block = page->blocks[block_in_page(id)];
   assert(block->slots[id % per_block] != no_slot);
   block->slots[id % per_block] = no_slot;
   if (--block->used > 0) return;
-  block.reset();
+  blocks_.give(block);
+  block = nullptr;
   if (--page->used > 0) return;
   const std::uint64_t number = id / per_page;
   recent_[number % recent_.size()] = {};

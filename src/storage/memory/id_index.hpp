@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "storage/memory/row.hpp"
+#include "storage/memory/slab_pool.hpp"
 
 namespace quern::inline v1::memory {
 
@@ -35,7 +36,7 @@ class IdIndex {
   [[nodiscard]] Slot find(std::uint64_t id) const noexcept {
     const Page* const page = page_of(id);
     if (page == nullptr) return no_slot;
-    const Block* const block = page->blocks[block_in_page(id)].get();
+    const Block* const block = page->blocks[block_in_page(id)];
     return block == nullptr ? no_slot : block->slots[id % per_block];
   }
   /// The id must not be there.
@@ -80,7 +81,7 @@ class IdIndex {
     std::uint8_t used = 0;
   };
   struct Page {
-    std::array<std::unique_ptr<Block>, blocks_per_page> blocks{};
+    std::array<Block*, blocks_per_page> blocks{};  // of the pool
     std::uint64_t lanes = 0;
     TimePoint first_created = TimePoint::max();
     TimePoint last_created = TimePoint::min();
@@ -114,7 +115,7 @@ class IdIndex {
     std::uint64_t lanes = 0;
     for (std::uint64_t i = 0; i < blocks_per_page; ++i) {
       const std::uint64_t at = ascending ? i : blocks_per_page - 1 - i;
-      Block* const block = page.blocks[at].get();
+      Block* const block = page.blocks[at];
       if (block == nullptr) continue;
       if (may_hold(block->states, block->lanes, wanted) &&
           !walk_block(*block, (number * blocks_per_page + at) * per_block, ascending, after, rows, lane_of,
@@ -153,6 +154,7 @@ class IdIndex {
     std::uint64_t number = 0;
     Page* page = nullptr;
   };
+  SlabPool blocks_{sizeof(Block)};
   std::map<std::uint64_t, std::unique_ptr<Page>> pages_;
   std::unordered_map<std::uint64_t, Page*> by_number_;
   mutable std::array<Recent, 16> recent_{};

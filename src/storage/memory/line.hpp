@@ -6,7 +6,9 @@
 #include <optional>
 #include <set>
 
+#include "storage/memory/arena.hpp"
 #include "storage/memory/row.hpp"
+#include "storage/memory/slab_pool.hpp"
 
 namespace quern::inline v1::memory {
 
@@ -22,6 +24,12 @@ class Line {
     std::uint64_t id = 0;
     friend auto operator<=>(const Key&, const Key&) = default;
   };
+
+  /// libstdc++ keeps a deque in nodes of so many bytes.
+  static constexpr std::size_t node_bytes = 512;
+
+  /// The pool is for nodes of the ring, and outlives the line.
+  explicit Line(SlabPool& nodes) : ring_(SlabAllocator<Slot>(nodes)) {}
 
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -60,9 +68,12 @@ class Line {
     return ring_.front();
   }
 
-  /// Asks for the row that stands `ahead` behind the first one to be brought near.
+  /// Asks for the row that stands `ahead` behind the first one to be brought near, and for the payload of one
+  /// that has come meanwhile.
   void prefetch(const Rows& rows, std::size_t ahead) const noexcept {
     if (ahead < ring_.size() && ring_[ahead] != no_slot) rows.prefetch(ring_[ahead]);
+    ahead /= 2;
+    if (ahead < ring_.size() && ring_[ahead] != no_slot) Arena::prefetch(rows[ring_[ahead]].payload);
   }
 
   /// Calls `visit(slot)` from the first on until it says false.
@@ -85,9 +96,9 @@ class Line {
     ++first_;
   }
 
-  std::deque<Slot> ring_;    // never begins with a gap
-  std::uint32_t first_ = 0;  // the place of the ring's front
-  Key last_{};               // of the last one that went into the ring
+  std::deque<Slot, SlabAllocator<Slot>> ring_;  // never begins with a gap
+  std::uint32_t first_ = 0;                     // the place of the ring's front
+  Key last_{};                                  // of the last one that went into the ring
   std::set<std::pair<Key, Slot>> late_;
   std::size_t size_ = 0;
 };

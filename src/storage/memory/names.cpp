@@ -25,7 +25,7 @@ Lane& Names::lane(std::string_view queue_name, std::string_view kind_name) {
                 .first->second;
   Lane*& known = lane_of_[{&in, kind}];
   if (known == nullptr) {
-    Lane& made = lanes_.emplace_back();
+    Lane& made = lanes_.emplace_back(nodes_);
     made.id = static_cast<LaneId>(lanes_.size() - 1);
     made.queue = &in;
     made.kind = kind;

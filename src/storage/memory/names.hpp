@@ -31,12 +31,15 @@ struct Kind {
 
 /// The jobs of one queue and one kind.
 struct Lane {
+  explicit Lane(SlabPool& its_nodes) : nodes(&its_nodes), ended{Line(*nodes), Line(*nodes), Line(*nodes)} {}
+
+  SlabPool* nodes;  ///< Of its lines.
   LaneId id = 0;
   Queue* queue = nullptr;
   Kind* kind = nullptr;
   std::array<std::uint64_t, state_count> counts{};
   std::array<std::unique_ptr<Line>, 10> ready{};  ///< By priority; made when first needed.
-  std::array<Line, 3> ended{};    ///< completed, dead, cancelled that no blocked job waits for.
+  std::array<Line, 3> ended;      ///< completed, dead, cancelled that no blocked job waits for.
   std::size_t place_in_kind = 0;  ///< In `kind->ready`, while it stands there.
 
   [[nodiscard]] std::uint64_t count(JobState state) const noexcept { return counts[index_of(state)]; }
@@ -45,7 +48,7 @@ struct Lane {
   }
   [[nodiscard]] Line& ready_line(Priority priority) {
     auto& line = ready[static_cast<std::size_t>(priority.level)];
-    if (!line) line = std::make_unique<Line>();
+    if (!line) line = std::make_unique<Line>(*nodes);
     return *line;
   }
 };
@@ -79,6 +82,7 @@ class Names {
   std::size_t limited = 0;
 
  private:
+  SlabPool nodes_{Line::node_bytes};
   std::map<std::string, Queue, std::less<>> queues_;
   std::map<std::string, Kind, std::less<>> kinds_;
   std::deque<Lane> lanes_;
