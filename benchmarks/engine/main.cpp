@@ -19,8 +19,9 @@ struct Section {
   void (*run)(const bench::Settings&);
 };
 
-constexpr std::array<Section, 12> sections{{{"json", bench::json},
+constexpr std::array<Section, 13> sections{{{"json", bench::json},
                                             {"memory", bench::memory},
+                                            {"memory-parts", bench::memory_parts},
                                             {"memory-latency", bench::memory_latency},
                                             {"memory-overhead", bench::memory_overhead},
                                             {"sqlite", bench::sqlite_batches},

@@ -69,6 +69,7 @@ class ScratchDatabase {
 // The sections.
 void json(const Settings& settings);
 void memory(const Settings& settings);
+void memory_parts(const Settings& settings);
 void memory_latency(const Settings& settings);
 void memory_overhead(const Settings& settings);
 void sqlite_batches(const Settings& settings);
