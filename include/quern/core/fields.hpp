@@ -28,14 +28,12 @@ concept HasFields = detail::HasFields<T>;
 ///          structs with QUERN_FIELDS, and std::optional, std::vector, std::array and std::map<std::string,
 ///          ...> of these.
 /// Writing  compact JSON, fields in the order listed, an empty optional as null. Strings must be UTF-8
-/// without
-///          NUL, floating-point numbers finite, nesting at most 64 deep; else InvalidArgument that names the
-///          member: "payload.recipients[3]" (an entry of a map by its place, not its key).
+///          without NUL, floating-point numbers finite, nesting at most 64 deep; else InvalidArgument that
+///          names the member: "payload.recipients[3]" (an entry of a map by its place, not its key).
 /// Reading  names in any order; unknown ones are skipped, and a field that the text does not name keeps the
-/// value
-///          that a default-made struct has, so that fields can be added and dropped while jobs wait. A value
-///          of another type or out of the member's range (an enum's: of its integer) is refused, as is a
-///          field that is named twice.
+///          value that a default-made struct has, so that fields can be added and dropped while jobs wait. A
+///          value of another type or out of the member's range (an enum's: of its integer) is refused, as is
+///          a field that is named twice.
 #define QUERN_FIELDS(Type, ...)                                            \
   template <class QuernList>                                               \
   constexpr void quern_list_fields([[maybe_unused]] QuernList& quern_list, \

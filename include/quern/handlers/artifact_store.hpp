@@ -24,12 +24,10 @@ struct ArtifactInfo {
 /// Keeps the files that jobs make, by the owner (a job's or a digest's id) and a name.
 ///
 /// Names    an owner and a name are data and never a path: letters, digits, '.', '_' and '-', 1 to 100 of
-/// them, no dot
-///          in front, no name that Windows reserves. Anything else is an InvalidArgument.
+///          them, no dot in front, no name that Windows reserves. Anything else is an InvalidArgument.
 /// Writing  `put` is atomic and durable: afterwards the file is there as a whole, also after a crash, and at
-/// any
-///          moment a reader finds the old content, the new one, or nothing. Putting the same again changes
-///          nothing.
+///          any moment a reader finds the old content, the new one, or nothing. Putting the same again
+///          changes nothing.
 /// Threads  any thread, and any number of processes at once.
 /// Errors   StorageError from the disk; InvalidArgument as above and for what exceeds a quota.
 template <class S>

@@ -108,8 +108,7 @@ class HttpError : public Error {
 ///
 /// Threads  `perform` may be called from several threads at once.
 /// Errors   HttpError when there is no answer; InvalidArgument for a request that can't be sent as it is (a
-/// URL
-///          that is not http or https, a header with a line break); any status is an answer and no error.
+///          URL that is not http or https, a header with a line break); any status is an answer and no error.
 class HttpTransport {
  public:
   virtual ~HttpTransport() = default;

@@ -60,8 +60,7 @@ class PortOf<AnyStorage> {
 /// Durable  when `enqueue` returns, the job is as durable as the storage says it is.
 /// Threads  every member may be called from any thread.
 /// Errors   InvalidArgument names the field of a job that is not allowed; StorageError when the storage
-/// fails.
-///          After a StorageError from an enqueue it is unknown whether the jobs were added.
+///          fails. After a StorageError from an enqueue it is unknown whether the jobs were added.
 template <Storage S = AnyStorage>
 class JobQueue {
  public:

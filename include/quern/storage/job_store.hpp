@@ -49,9 +49,8 @@ concept JobStore = requires(S& store, std::span<const NewJob> jobs, const ClaimR
   // Starts up to `request.limit` ready jobs: lower priority number first, then the one due first, then the
   // smaller id; with `request.ageing` by (run_at + ageing * level, id), so that a job gains a level for each
   // `ageing` that it has been due, and none starves. Counts the attempt and raises the epoch in the same
-  // transaction. Never takes a job of another
-  // kind, of a paused queue, or past its deadline (those expire). Empty: nothing is ready, or the node is not
-  // alive.
+  // transaction. Never takes a job of another kind, of a paused queue, or past its deadline (those expire).
+  // Empty: nothing is ready, or the node is not alive.
   { store.claim(request) } -> std::same_as<std::vector<Claim>>;
 
   // One answer per finish, in order; recorded exactly once, and only for the run that holds the job. A job

@@ -12,8 +12,7 @@ namespace quern::inline v1 {
 /// Durable  until the object is destroyed.
 /// Threads  one mutex; the observers are told while it is held.
 /// Memory   about 90 bytes per job beside its payload; some 500 more for one that has a tenant, tags,
-/// parents,
-///          a unique key, a deadline, errors or a result.
+///          parents, a unique key, a deadline, errors or a result.
 /// Cost     insert, claim and finish: O(1) per job, O(log n) where its place is not at the end of its line or
 ///          it has a time to wait for. A claim also looks once at each lane (queue and kind) that has ready
 ///          jobs of the kinds asked for. `list` by tag or tenant walks over the jobs that have it, else in

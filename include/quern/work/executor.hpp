@@ -16,8 +16,7 @@ using TaskToken = std::uint64_t;
 ///
 /// post     runs the task, now or on another thread; may throw when it cannot. Tasks don't throw.
 /// abandon  the task does not end: stop counting on its thread, which may never come back, and take another
-/// one for
-///          what follows. Nothing happens when it has ended meanwhile.
+///          one for what follows. Nothing happens when it has ended meanwhile.
 /// Threads  a processor calls both from one thread at a time.
 template <class E>
 concept Executor = requires(E& executor, TaskToken token, std::function<void()> task) {

@@ -14,9 +14,11 @@ namespace quern::inline v1 {
 /// What a handler says about how its run went. What retries and what does not:
 ///
 ///   completed   done; the job ends.
-///   failed      did not work; again after the retry policy's wait, while attempts are left. As does an
-///   exception. retry_at    as failed, but the handler knows when to try again. Costs an attempt. snoozed not
-///   yet; again at that time. Costs no attempt. discarded   cannot work, ever; the job is dead at once.
+///   failed      did not work; again after the retry policy's wait, while attempts are left. An exception
+///               does the same.
+///   retry_at    as failed, but the handler knows when to try again. Costs an attempt.
+///   snoozed     not yet; again at that time. Costs no attempt.
+///   discarded   cannot work, ever; the job is dead at once.
 ///   cancelled   given up on request; the job ends.
 class JobResult {
  public:

@@ -20,12 +20,11 @@ namespace quern::inline v1 {
 /// Claims   in batches, as many as there are free slots, and only kinds that have a handler.
 /// Idle     it sleeps until the next due time, a wake-up, or its poll interval.
 /// Timeout  a handler is asked to stop; if it goes on beyond `stop_grace`, the attempt has failed, its thread
-/// is replaced, and
-///          its late result is dropped. Such a handler must not outlive what it refers to: a hung thread
-///          cannot be ended.
+///          is replaced, and its late result is dropped. Such a handler must not outlive what it refers to: a
+///          hung thread cannot be ended.
 /// Stop     see `stop`. The destructor stops with no wait: with the usual grace where the processor was
-/// started, else at once. Threads  every member but `tick` may be called from any thread; `tick` from one at
-/// a time, and not while started.
+///          started, else at once. Threads  every member but `tick` may be called from any thread; `tick`
+///          from one at a time, and not while started.
 template <Storage S = AnyStorage, Executor E = ThreadExecutor>
 class Processor {
  public:

@@ -34,11 +34,9 @@ struct DigestServices {
 ///            digest.html and digest.json as artifacts -> completed, and in that transaction: the Digest
 ///            record, where the next one begins, and one NotifyJob per recipient.
 /// Crashes    at any point: the next attempt goes on after the last step, writes the same files again, and
-/// the
-///            notifications are added exactly once, with the completion.
+///            the notifications are added exactly once, with the completion.
 /// Failures   GitHub asks to wait: snoozed, no attempt is lost. 5xx, cut answers, no connection: failed, so
-/// retried.
-///            404, 401, no repository there: discarded with what to check.
+///            retried. 404, 401, no repository there: discarded with what to check.
 /// Threads    may run many jobs at once.
 class DigestHandler {
  public:

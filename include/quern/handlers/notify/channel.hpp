@@ -48,12 +48,11 @@ struct Attempt {
 /// A way to reach recipients, who are named by a URI: "console:", "file:/var/spool/digests", "https://...".
 ///
 /// Repeats   may be handed the same notification again, after a crash or an answer that got lost: with the
-/// same id it
-///           delivers once where its medium allows that, and says so in its documentation where not.
+///           same id it delivers once where its medium allows that, and says so in its documentation where
+///           not.
 /// Threads   `deliver` may be called from several threads at once.
 /// Errors    everyday failures are the Delivery; an InvalidArgument counts as permanent, a StorageError as
-/// what it
-///           says of itself.
+///           what it says of itself.
 template <class C>
 concept Channel = requires(C& channel, const std::string& recipient, const Notification& notification,
                            const Attempt& attempt) {

@@ -84,8 +84,7 @@ class ExecutorPort {
 ///             that runs it, and a result is recorded by the thread that made it. While more jobs wait than
 ///             threads take, who drives looks after results every millisecond.
 /// Failure     a storage that fails is asked again after a growing, jittered wait; finished runs wait in
-/// memory
-///             (at most as many as there are slots) and are recorded when it is back.
+///             memory (at most as many as there are slots) and are recorded when it is back.
 class ProcessorCore final : private StorageObserver, private RunPort, private ExecutorHelper {
  public:
   ProcessorCore(QueueCore& queue, HandlerRegistry handlers, ProcessorOptions options, ExecutorPort& executor);
