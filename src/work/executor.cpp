@@ -41,6 +41,8 @@ constexpr auto long_task = std::chrono::microseconds(200);
 }  // namespace
 
 struct ThreadExecutor::Shared {
+  explicit Shared(ClockRef used_clock) : clock(used_clock) {}
+
   using Task = detail::HandTask;
   /// One thread's place; the thread keeps it alive, so that an abandoned one can still look at it.
   struct Worker {
@@ -51,6 +53,7 @@ struct ThreadExecutor::Shared {
     bool slow = false;        // too often: not to be counted on
   };
 
+  const ClockRef clock;  // tells how long tasks take
   mutable std::mutex mutex;
   std::condition_variable work_came;
   std::condition_variable thread_left;
@@ -107,16 +110,18 @@ struct ThreadExecutor::Shared {
     // Nobody else looks after the results while this thread goes on with other tasks.
     if (helper != nullptr && (many || !tasks.empty())) helper->results_wait();
     lock.unlock();
-    const auto from = std::chrono::steady_clock::now();
+    const SteadyTime from = clock.steady();
     const std::size_t ran = me.hand.run();
-    const auto took = std::chrono::steady_clock::now() - from;
+    const std::chrono::nanoseconds took = clock.steady() - from;
     lock.lock();
     if (many) --hands;
     if (me.hand.abandoned()) return false;
     me.slow = false;
     const auto each = took / static_cast<std::ptrdiff_t>(std::max<std::size_t>(1, ran));
-    // A thread that lost its processor for a moment says nothing of the tasks.
-    task_time = (task_time * 3 + std::min<std::chrono::nanoseconds>(each, task_time * 4)) / 4;
+    // A thread that lost its processor for a moment says nothing of the tasks. The clock counts microseconds,
+    // so several in a row may seem to take no time, which must not be the end of it.
+    constexpr std::chrono::nanoseconds tick = std::chrono::microseconds(1);
+    task_time = (task_time * 3 + std::min(each, std::max(task_time, tick) * 4)) / 4;
     if (each > short_task)
       me.handful = 1;
     else if (ran == me.handful)
@@ -185,7 +190,7 @@ struct ThreadExecutor::Shared {
   }
 };
 
-ThreadExecutor::ThreadExecutor() : shared_(std::make_shared<Shared>()) {}
+ThreadExecutor::ThreadExecutor(ClockRef clock) : shared_(std::make_shared<Shared>(clock)) {}
 
 ThreadExecutor::~ThreadExecutor() {
   std::unique_lock lock(shared_->mutex);

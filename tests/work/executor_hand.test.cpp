@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "quern/core/clock.hpp"
 #include "quern/work/detail/executor_hand.hpp"
 #include "quern/work/executor.hpp"
 #include "support/catch.hpp"
@@ -91,24 +92,32 @@ TEST_CASE("tasks behind one that is given up are run by other threads", "[execut
   end->count_down();
 }
 
-TEST_CASE("tasks that take long get a thread each", "[executor]") {
+TEST_CASE("tasks that take long get a thread each, also after many that seemed to take no time",
+          "[executor]") {
   constexpr int number = 8;
-  std::atomic<int> slow_ones{0};
-  quern::ThreadExecutor executor;
+  quern::ManualClock clock;
+  std::atomic<int> count{0};
+  quern::ThreadExecutor executor(clock);
   struct Slow final : ExecutorTask {
-    explicit Slow(std::atomic<int>& counter) : count(counter) {}
-    void run(std::shared_ptr<ExecutorTask> /*self*/) noexcept override {
-      const auto until = std::chrono::steady_clock::now() + 1ms;
-      while (std::chrono::steady_clock::now() < until) continue;
-      ++count;
+    Slow(std::atomic<int>& counter, quern::ManualClock& its_clock) : ran(counter), time(its_clock) {
+      token = 1;
     }
-    std::atomic<int>& count;
+    void run(std::shared_ptr<ExecutorTask> /*self*/) noexcept override {
+      time.advance(1ms);
+      ++ran;
+    }
+    std::atomic<int>& ran;
+    quern::ManualClock& time;
   };
-  for (int i = 0; i < 2 * number; ++i) {
-    const std::vector<HandTask> one{std::make_shared<Slow>(slow_ones)};
-    one.front()->token = 1;
-    executor.post_all(one);
-    stir_until(executor, slow_ones, i + 1);
+  constexpr int quick_ones = 200;
+  for (int i = 0; i < quick_ones; ++i) {
+    executor.post_all(counted(1, count));
+    stir_until(executor, count, i + 1);
+  }
+  constexpr int slow_ones = 40;
+  for (int i = 0; i < slow_ones; ++i) {
+    executor.post_all(std::vector<HandTask>{std::make_shared<Slow>(count, clock)});
+    stir_until(executor, count, quick_ones + i + 1);
   }
   // They are known to take long now, so that as many as come begin at once, though nobody stirs.
   std::latch begun(number);

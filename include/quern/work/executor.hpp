@@ -7,6 +7,8 @@
 #include <memory>
 #include <span>
 
+#include "quern/core/clock.hpp"
+
 namespace quern::inline v1 {
 
 /// Names one task while it runs; never 0.
@@ -71,7 +73,9 @@ class ExecutorHelper {
 /// task returns; until then it must find alive whatever the task refers to.
 class ThreadExecutor {
  public:
-  ThreadExecutor();
+  /// `clock` tells how long tasks take, which decides how many threads they are worth; it must outlive the
+  /// executor's threads.
+  explicit ThreadExecutor(ClockRef clock = {});
   ThreadExecutor(const ThreadExecutor&) = delete;
   ThreadExecutor& operator=(const ThreadExecutor&) = delete;
   ~ThreadExecutor();
