@@ -18,10 +18,12 @@ using memory::Call;
 struct MemoryStorage::Impl {
   explicit Impl(ClockRef used_clock) : clock(used_clock), nodes(used_clock), jobs(nodes) {}
 
-  /// Runs `operation(call)` alone, then tells the observers what it changed, still alone.
+  /// Runs `operation(call)` alone, then tells the observers what it changed, still alone. What must be durable
+  /// is so when it returns.
+  enum class Wait : bool { no, yes };
   template <class Operation>
-  auto alone(const Operation& operation) {
-    const std::lock_guard lock(mutex);
+  auto alone(const Operation& operation, Wait wait = Wait::yes) {
+    std::unique_lock lock(mutex);
     Call call{.now = clock.now()};
     call.events_wanted = std::ranges::any_of(observers, [](const auto* o) { return o->wants_events(); });
     auto answer = operation(call);
@@ -30,7 +32,22 @@ struct MemoryStorage::Impl {
       if (!call.asked_to_stop.empty()) observer->on_cancel(call.asked_to_stop);
       if (call.work) observer->on_work();
     }
+    if (memory::ChangeLog* const log = jobs.log()) settle_changes(*log, lock, wait);
     return answer;
+  }
+
+  static void settle_changes(memory::ChangeLog& log, std::unique_lock<detail::BusyMutex>& lock, Wait wait) {
+    ChangeTracker& tracker = log.tracker;
+    const std::uint64_t generation = log.take_urgent();
+    const bool enough = log.take_enough();
+    lock.unlock();
+    if (enough) tracker.enough_changed();
+    if (generation != 0 && wait == Wait::yes) tracker.await(generation);
+  }
+
+  void note_record(std::string_view collection, std::string_view key, bool by_itself = true) {
+    if (memory::ChangeLog* const log = jobs.log())
+      log->note_record({std::string(collection), std::string(key)}, by_itself);
   }
 
   /// A dead or retired node is remembered as long as it holds jobs.
@@ -61,12 +78,31 @@ std::vector<InsertResult> MemoryStorage::insert(std::span<const NewJob> jobs) {
 }
 
 std::vector<Claim> MemoryStorage::claim(const ClaimRequest& request) {
-  return impl_->alone([&](Call& call) { return impl_->jobs.claim(call, request); });
+  std::vector<Claim> claims;
+  try {
+    impl_->alone([&](Call& call) {
+      claims = impl_->jobs.claim(call, request);
+      return 0;
+    });
+  } catch (const StorageError&) {
+    // Nobody would ever run them.
+    impl_->alone(
+        [&](Call& call) {
+          impl_->jobs.take_back(call, claims);
+          return 0;
+        },
+        Impl::Wait::no);
+    throw;
+  }
+  return claims;
 }
 
 std::vector<FinishResult> MemoryStorage::finish(std::span<const Finish> finishes) {
   return impl_->alone([&](Call& call) {
-    return impl_->jobs.finish(call, finishes, [&](const Record& record) { impl_->records.put(record); });
+    return impl_->jobs.finish(call, finishes, [&](const Record& record) {
+      impl_->records.put(record);
+      impl_->note_record(record.collection, record.key, false);
+    });
   });
 }
 
@@ -129,8 +165,7 @@ std::vector<RunCheck> MemoryStorage::progress(std::span<const ProgressUpdate> up
 }
 
 RunCheck MemoryStorage::save_step(const RunRef& run, const Step& step) {
-  const std::lock_guard lock(impl_->mutex);
-  return impl_->jobs.save_step(run, step);
+  return impl_->alone([&](Call&) { return impl_->jobs.save_step(run, step); });
 }
 
 std::vector<Step> MemoryStorage::steps(JobId id) {
@@ -181,8 +216,10 @@ std::vector<NodeStatus> MemoryStorage::nodes() {
 }
 
 void MemoryStorage::pause(std::string_view queue) {
-  const std::lock_guard lock(impl_->mutex);
-  impl_->jobs.pause(queue, true);
+  impl_->alone([&](Call&) {
+    impl_->jobs.pause(queue, true);
+    return 0;
+  });
 }
 
 void MemoryStorage::resume(std::string_view queue) {
@@ -194,8 +231,10 @@ void MemoryStorage::resume(std::string_view queue) {
 }
 
 void MemoryStorage::limit_queue(std::string_view queue, std::uint64_t max_waiting) {
-  const std::lock_guard lock(impl_->mutex);
-  impl_->jobs.limit_queue(queue, max_waiting);
+  impl_->alone([&](Call&) {
+    impl_->jobs.limit_queue(queue, max_waiting);
+    return 0;
+  });
 }
 
 std::vector<QueueStatus> MemoryStorage::queues() {
@@ -204,8 +243,11 @@ std::vector<QueueStatus> MemoryStorage::queues() {
 }
 
 void MemoryStorage::put_record(const Record& record) {
-  const std::lock_guard lock(impl_->mutex);
-  impl_->records.put(record);
+  impl_->alone([&](Call&) {
+    impl_->records.put(record);
+    impl_->note_record(record.collection, record.key);
+    return 0;
+  });
 }
 
 std::optional<Payload> MemoryStorage::get_record(std::string_view collection, std::string_view key) {
@@ -220,8 +262,11 @@ std::vector<Record> MemoryStorage::list_records(std::string_view collection, std
 }
 
 bool MemoryStorage::erase_record(std::string_view collection, std::string_view key) {
-  const std::lock_guard lock(impl_->mutex);
-  return impl_->records.erase(collection, key);
+  return impl_->alone([&](Call&) {
+    const bool erased = impl_->records.erase(collection, key);
+    if (erased) impl_->note_record(collection, key);
+    return erased;
+  });
 }
 
 void MemoryStorage::observe(StorageObserver& observer) {
@@ -232,6 +277,54 @@ void MemoryStorage::observe(StorageObserver& observer) {
 void MemoryStorage::unobserve(StorageObserver& observer) {
   const std::lock_guard lock(impl_->mutex);
   std::erase(impl_->observers, &observer);
+}
+
+void MemoryStorage::track(ChangeTracker& tracker, std::size_t count) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->jobs.track(tracker, count);
+}
+
+std::uint64_t MemoryStorage::begin_capture() {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->jobs.begin_capture(impl_->records);
+}
+
+bool MemoryStorage::capture(ImageChunk& chunk, std::size_t count) {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->jobs.capture(chunk, count);
+}
+
+void MemoryStorage::end_capture(bool written) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->jobs.end_capture(written);
+}
+
+std::size_t MemoryStorage::unwritten() const {
+  const std::lock_guard lock(impl_->mutex);
+  const memory::ChangeLog* const log = impl_->jobs.log();
+  return log == nullptr ? 0 : log->unwritten();
+}
+
+void MemoryStorage::restore(const ImageChunk& chunk) {
+  const std::lock_guard lock(impl_->mutex);
+  for (const JobImage& image : chunk.jobs) {
+    if (image.job.state == JobState::running) impl_->nodes.add_dead(NodeId{image.job.node});
+    impl_->jobs.restore(image);
+  }
+  for (const Record& record : chunk.records) impl_->records.put(record);
+  for (const QueueStatus& queue : chunk.queues) impl_->jobs.restore(queue);
+}
+
+void MemoryStorage::restored() {
+  impl_->alone([&](Call& call) {
+    impl_->jobs.restored(call);
+    return 0;
+  });
+}
+
+void MemoryStorage::number_nodes_from(std::uint64_t first) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->nodes.number_from(first);
 }
 
 std::uint64_t MemoryStorage::foreign_changes() { return 0; }

@@ -8,6 +8,7 @@
 #include "quern/core/limits.hpp"
 #include "quern/storage/any_storage.hpp"
 #include "quern/storage/memory_storage.hpp"
+#include "quern/storage/write_behind.hpp"
 
 namespace quern::inline v1 {
 namespace {
@@ -17,9 +18,30 @@ std::unique_ptr<StoragePort> open_memory(std::string_view rest, ClockRef clock) 
   return std::make_unique<StorageAdapter<MemoryStorage>>(clock);
 }
 
+struct OwnDurable {
+  AnyStorage durable;
+};
+AnyStorage open_durable(std::string_view address, ClockRef clock) {
+  AnyStorage durable = open_storage(address, clock);
+  if (durable.port().backup() == nullptr)
+    throw InvalidArgument("storage", durable.describe() + " cannot keep the jobs of another storage");
+  return durable;
+}
+
+/// With the storage behind it.
+struct OwningWriteBehind : private OwnDurable, public WriteBehindStorage<MemoryStorage, AnyStorage> {
+  OwningWriteBehind(std::string_view address, ClockRef clock)
+      : OwnDurable{open_durable(address, clock)}, WriteBehindStorage(OwnDurable::durable) {}
+};
+
+std::unique_ptr<StoragePort> open_write_behind(std::string_view rest, ClockRef clock) {
+  return std::make_unique<StorageAdapter<OwningWriteBehind>>(rest, clock);
+}
+
 struct Schemes {
   std::mutex mutex;
-  std::map<std::string, StorageOpener, std::less<>> openers{{"memory", open_memory}};
+  std::map<std::string, StorageOpener, std::less<>> openers{{"memory", open_memory},
+                                                            {"write-behind", open_write_behind}};
 };
 
 /// Made at the first use, since other files register theirs while static objects are initialized.
@@ -38,6 +60,11 @@ Schemes& schemes() {
 }
 
 }  // namespace
+
+BackupPort& AnyStorage::backup() const {
+  if (BackupPort* const port = port_->backup()) return *port;
+  throw StorageError(describe() + " cannot keep the jobs of another storage", false);
+}
 
 AnyStorage open_storage(std::string_view address, ClockRef clock) {
   const auto colon = address.find(':');

@@ -1,8 +1,10 @@
 #include "quern/core/error.hpp"
 #include "quern/core/limits.hpp"
+#include "quern/sqlite.hpp"
 #include "quern/storage/any_storage.hpp"
 #include "quern/storage/memory_storage.hpp"
 #include "support/catch.hpp"
+#include "support/temp_folder.hpp"
 
 namespace {
 
@@ -39,6 +41,22 @@ TEST_CASE("an address that can't be opened says what is allowed", "[storage]") {
   CHECK(unknown.find("memory:") != std::string::npos);
   CHECK(unknown.find("secret") == std::string::npos);
   CHECK(quern::is_utf8(refusal("\xFF\n:")));
+}
+
+TEST_CASE("an address may name a storage that is written behind", "[storage][write-behind]") {
+  const quern_test::TempFolder folder;
+  const std::string address = "write-behind:sqlite:" + (folder / "jobs.db").string();
+  quern::NewJob job{.kind = "work"};
+  {
+    auto storage = quern::open_storage(address);
+    CHECK(storage.describe() == address);
+    job.id = storage.reserve_ids(1);
+    storage.insert({&job, 1});
+    CHECK_THROWS_AS(quern::open_storage(address), quern::StorageError);
+  }
+  CHECK(quern::open_storage(address).find({&job.id, 1}).at(0)->kind == "work");
+  CHECK(refusal("write-behind:memory:").find("memory: cannot keep the jobs") != std::string::npos);
+  CHECK(refusal("write-behind:jobs.db").find("no scheme") != std::string::npos);
 }
 
 TEST_CASE("a scheme that a program registers is opened with what stands behind the colon", "[storage]") {

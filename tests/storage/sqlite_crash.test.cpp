@@ -36,6 +36,11 @@ struct Acknowledged {
   std::size_t completions = 0;
 };
 
+struct Nothing final : quern::ImageSource {
+  void rewind() override {}
+  bool next(quern::ImageChunk& /*chunk*/) override { return false; }
+};
+
 /// Passes every operation that writes, some of them twice.
 void work(const std::string& path, const quern::ManualClock& clock, quern::ManualClock& moving,
           Acknowledged& told) {
@@ -84,6 +89,10 @@ void work(const std::string& path, const quern::ManualClock& clock, quern::Manua
     storage.put_record({.collection = "c", .key = fmt::format("k{}", round)});
     storage.prune({.state = JobState::cancelled, .older_than = 0s, .limit = 1});
     storage.retire(node);
+    const auto keeper = storage.become_keeper({.name = "k", .host = "h"});
+    Nothing nothing;
+    storage.write_images(keeper, nothing);
+    storage.retire(keeper);
   }
 }
 

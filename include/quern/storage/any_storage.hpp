@@ -3,8 +3,10 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
+#include "quern/storage/backup_store.hpp"
 #include "quern/storage/job_store.hpp"
 
 namespace quern::inline v1 {
@@ -65,16 +67,48 @@ class StoragePort {
   [[nodiscard]] virtual bool watches_foreign_changes() const { return false; }
   [[nodiscard]] virtual ClockRef clock() const = 0;
   [[nodiscard]] virtual std::string describe() const = 0;
+
+  /// The same storage as one that can keep the jobs of another (see BackupStore); null where it can't.
+  [[nodiscard]] virtual BackupPort* backup() noexcept { return nullptr; }
 };
 
 static_assert(Storage<StoragePort>);
+
+namespace detail {
+
+/// Makes a BackupPort of a storage that can be one.
+template <class S>
+class BackupAdapter {
+ public:
+  explicit BackupAdapter(S& /*store*/) {}
+  [[nodiscard]] static BackupPort* port() noexcept { return nullptr; }
+};
+template <BackupStore S>
+class BackupAdapter<S> final : public BackupPort {
+ public:
+  explicit BackupAdapter(S& store) : store_(store) {}
+  [[nodiscard]] BackupPort* port() noexcept { return this; }
+  NodeId become_keeper(const NodeInfo& info) override { return store_.become_keeper(info); }
+  void write_images(NodeId keeper, ImageSource& source) override { store_.write_images(keeper, source); }
+  std::vector<JobImage> read_images(JobId after, std::size_t limit) override {
+    return store_.read_images(after, limit);
+  }
+  std::vector<Record> read_records(const RecordKey& after, std::size_t limit) override {
+    return store_.read_records(after, limit);
+  }
+
+ private:
+  S& store_;
+};
+
+}  // namespace detail
 
 /// Makes a StoragePort of any storage. `S` may be a reference type, to a storage that outlives the adapter.
 template <class S>
 class StorageAdapter final : public StoragePort {
  public:
   template <class... Args>
-  explicit StorageAdapter(Args&&... args) : store_(std::forward<Args>(args)...) {}
+  explicit StorageAdapter(Args&&... args) : store_(std::forward<Args>(args)...), backup_(store_) {}
 
   JobId reserve_ids(std::size_t count) override { return store_.reserve_ids(count); }
   std::vector<InsertResult> insert(std::span<const NewJob> jobs) override { return store_.insert(jobs); }
@@ -148,9 +182,11 @@ class StorageAdapter final : public StoragePort {
   }
   [[nodiscard]] ClockRef clock() const override { return store_.clock(); }
   [[nodiscard]] std::string describe() const override { return store_.describe(); }
+  [[nodiscard]] BackupPort* backup() noexcept override { return backup_.port(); }
 
  private:
   S store_;
+  detail::BackupAdapter<std::remove_reference_t<S>> backup_;
 };
 
 /// Owns a storage that was chosen at run time, and is itself a storage. Movable; a moved-from one may only be
@@ -219,15 +255,28 @@ class AnyStorage {
   [[nodiscard]] ClockRef clock() const { return port_->clock(); }
   [[nodiscard]] std::string describe() const { return port_->describe(); }
 
+  // See BackupStore. Each throws StorageError where this storage can't keep the jobs of another one.
+  NodeId become_keeper(const NodeInfo& info) { return backup().become_keeper(info); }
+  void write_images(NodeId keeper, ImageSource& source) { backup().write_images(keeper, source); }
+  std::vector<JobImage> read_images(JobId after, std::size_t limit) {
+    return backup().read_images(after, limit);
+  }
+  std::vector<Record> read_records(const RecordKey& after, std::size_t limit) {
+    return backup().read_records(after, limit);
+  }
+
  private:
+  [[nodiscard]] BackupPort& backup() const;
+
   std::unique_ptr<StoragePort> port_;
 };
 
-static_assert(Storage<AnyStorage>);
+static_assert(Storage<AnyStorage> && BackupStore<AnyStorage>);
 
 /// Opens a storage by its address:
 ///   memory:               a MemoryStorage; gone with the process
 ///   sqlite:PATH           a SqliteStorage; include <quern/sqlite.hpp> and link quern::sqlite
+///   write-behind:ADDRESS  a WriteBehindStorage before the storage of that address, "write-behind:sqlite:jobs.db"
 /// Throws InvalidArgument (field "storage") for another scheme, naming those that are linked in, and
 /// StorageError when it cannot be opened. The clock must outlive the storage.
 [[nodiscard]] AnyStorage open_storage(std::string_view address, ClockRef clock = {});

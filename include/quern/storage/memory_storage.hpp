@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "quern/storage/job_store.hpp"
+#include "quern/storage/tracked_store.hpp"
 
 namespace quern::inline v1 {
 
@@ -65,6 +66,16 @@ class MemoryStorage {
 
   void observe(StorageObserver& observer);
   void unobserve(StorageObserver& observer);
+  // For who keeps these jobs elsewhere, too; what each promises stands in tracked_store.hpp.
+  void track(ChangeTracker& tracker, std::size_t count);
+  std::uint64_t begin_capture();
+  bool capture(ImageChunk& chunk, std::size_t count);
+  void end_capture(bool written);
+  [[nodiscard]] std::size_t unwritten() const;
+  void restore(const ImageChunk& chunk);
+  void restored();
+  void number_nodes_from(std::uint64_t first);
+
   std::uint64_t foreign_changes();
   [[nodiscard]] ClockRef clock() const;
   [[nodiscard]] std::string describe() const;
@@ -74,6 +85,6 @@ class MemoryStorage {
   std::unique_ptr<Impl> impl_;
 };
 
-static_assert(Storage<MemoryStorage>);
+static_assert(Storage<MemoryStorage> && TrackedStore<MemoryStorage>);
 
 }  // namespace quern::inline v1

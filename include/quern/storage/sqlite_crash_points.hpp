@@ -27,6 +27,8 @@ enum class SqliteOp : std::uint8_t {
   set_priority,
   erase,
   record,
+  keeper,
+  images,
   migrate,
 };
 
@@ -35,7 +37,7 @@ enum class SqliteOp : std::uint8_t {
 enum class SqliteMoment : std::uint8_t { begin, written, committed };
 
 /// Every crash point of a SqliteStorage, operation by operation, moment by moment.
-inline constexpr std::array<const char*, 60> sqlite_crash_points{
+inline constexpr std::array<const char*, 66> sqlite_crash_points{
     "sqlite.reserve_ids.begin",   "sqlite.reserve_ids.written",   "sqlite.reserve_ids.committed",
     "sqlite.insert.begin",        "sqlite.insert.written",        "sqlite.insert.committed",
     "sqlite.claim.begin",         "sqlite.claim.written",         "sqlite.claim.committed",
@@ -55,6 +57,8 @@ inline constexpr std::array<const char*, 60> sqlite_crash_points{
     "sqlite.set_priority.begin",  "sqlite.set_priority.written",  "sqlite.set_priority.committed",
     "sqlite.erase.begin",         "sqlite.erase.written",         "sqlite.erase.committed",
     "sqlite.record.begin",        "sqlite.record.written",        "sqlite.record.committed",
+    "sqlite.keeper.begin",        "sqlite.keeper.written",        "sqlite.keeper.committed",
+    "sqlite.images.begin",        "sqlite.images.written",        "sqlite.images.committed",
     "sqlite.migrate.begin",       "sqlite.migrate.written",       "sqlite.migrate.committed",
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "quern/core/clock.hpp"
+#include "quern/storage/backup_store.hpp"
 #include "quern/storage/job_store.hpp"
 
 struct sqlite3;
@@ -105,6 +106,14 @@ class SqliteStorage {
   std::vector<Record> list_records(std::string_view collection, std::string_view after, std::size_t limit);
   bool erase_record(std::string_view collection, std::string_view key);
 
+  // The contracts of these stand in backup_store.hpp. The keeper holds a lock (flock) on a file named as this
+  // one with "-keeper" behind it, which stays; so a process that forks while it keeps the file must not
+  // outlive itself in the child.
+  NodeId become_keeper(const NodeInfo& info);
+  void write_images(NodeId keeper, ImageSource& source);
+  std::vector<JobImage> read_images(JobId after, std::size_t limit);
+  std::vector<Record> read_records(const RecordKey& after, std::size_t limit);
+
   void observe(StorageObserver& observer);
   void unobserve(StorageObserver& observer);
   /// Asks SQLite (PRAGMA data_version) whether another connection has committed: a stat, and a lock and an
@@ -135,6 +144,6 @@ class SqliteStorage {
   std::unique_ptr<Impl> impl_;
 };
 
-static_assert(Storage<SqliteStorage>);
+static_assert(Storage<SqliteStorage> && BackupStore<SqliteStorage>);
 
 }  // namespace quern::inline v1

@@ -43,6 +43,7 @@ std::vector<ChangeResult> Jobs::reschedule(Call& call, std::span<const JobId> id
       ids, [&](JobId id) { return find_row(id); },
       [&](Row& row) {
         if (row.state() == JobState::blocked) {
+          touch(row);
           row.run_at = run_at;
         } else {
           wait_until(call, row, run_at);
@@ -79,6 +80,7 @@ EraseResult Jobs::erase_one(Call& call, JobId id) {
   if (const More* const rest = has_more(*row); rest != nullptr && !rest->waiters.empty())
     return EraseResult::needed;
   event(call, JobEventType::erased, *row);
+  mark_gone(*row);
   drop_waits(*row);
   release_key(*row);
   forget(slot);

@@ -18,6 +18,7 @@ std::vector<CancelResult> Jobs::cancel(Call& call, std::span<const JobId> ids, s
     } else if (row->state() == JobState::running) {
       More& rest = more(*row);
       if (!rest.cancel_requested) {
+        touch(*row);
         rest.cancel_requested = true;
         rest.cancel_reason = reason;
         running_.at(row->node().value).asked_to_stop.insert(id);
@@ -55,6 +56,7 @@ std::vector<RetryResult> Jobs::retry(Call& call, std::span<const JobId> ids, std
       results.push_back(RetryResult::key_taken);
       continue;
     }
+    touch(*row);
     if (!key.empty()) keys_.insert_or_assign(key, id);
     change(find_slot(id), *row, [&](Row& r) {
       r.set_state(JobState::ready);
@@ -81,6 +83,7 @@ std::vector<RetryResult> Jobs::retry(Call& call, std::span<const JobId> ids, std
 }
 
 void Jobs::pause(std::string_view queue, bool paused) {
+  if (log_ && (paused || names_.find_queue(queue) != nullptr)) log_->changed_queue(queue);
   if (Queue* const known = names_.find_queue(queue)) {
     known->paused = paused;
   } else if (paused) {
@@ -91,6 +94,7 @@ void Jobs::pause(std::string_view queue, bool paused) {
 void Jobs::limit_queue(std::string_view queue, std::uint64_t max_waiting) {
   Queue* const known = max_waiting > 0 ? &names_.queue(queue) : names_.find_queue(queue);
   if (known == nullptr) return;
+  if (log_) log_->changed_queue(queue);
   if (known->max_waiting > 0) --names_.limited;
   if (max_waiting > 0) ++names_.limited;
   known->max_waiting = max_waiting;

@@ -12,7 +12,7 @@ std::vector<FinishResult> Jobs::finish(Call& call, std::span<const Finish> finis
   // Of a completion's jobs it must be known beforehand that they can be added; a run that is not held brings
   // none.
   std::set<JobId> seen;
-  std::set<JobId> coming;
+  Coming coming;
   for (const Finish& finish : finishes) {
     if (finish.outcome != Outcome::completed || finish.jobs.empty()) continue;
     if (held_by(finish.ref) != nullptr && seen.insert(finish.ref.id).second) check_batch(finish.jobs, coming);
@@ -43,6 +43,7 @@ std::vector<FinishResult> Jobs::finish(Call& call, std::span<const Finish> finis
 
 void Jobs::finish_one(Call& call, Row& row, const Finish& finish) {
   assert(row.state() == JobState::running);
+  touch(row);
   if (finish.outcome == Outcome::completed) {
     if (finish.result) more(row).result = finish.result;
     return end(call, row, JobState::completed, DeadReason::none, {});

@@ -39,7 +39,7 @@ JobId Jobs::reserve_ids(std::size_t count) {
 
 std::vector<InsertResult> Jobs::insert(Call& call, std::span<const NewJob> jobs) {
   if (!is_plain(jobs)) {
-    std::set<JobId> coming;
+    Coming coming;
     check_batch(jobs, coming);
   }
   if (!has_room(call, jobs)) return {jobs.size(), InsertResult{.status = InsertStatus::queue_full}};
@@ -88,7 +88,7 @@ bool Jobs::needs_room(const Call& call, const NewJob& job) {
 }
 
 /// `coming`: ids that earlier batches of the same call bring; those of this one are added.
-void Jobs::check_batch(std::span<const NewJob> jobs, std::set<JobId>& coming) const {
+void Jobs::check_batch(std::span<const NewJob> jobs, Coming& coming) const {
   std::set<JobId> here;
   for (const NewJob& job : jobs) {
     if (!job.id || job.id.value > max_job_id) {
@@ -102,13 +102,17 @@ void Jobs::check_batch(std::span<const NewJob> jobs, std::set<JobId>& coming) co
         if (find_slot(parent) != no_slot || coming.contains(parent)) continue;
         throw InvalidArgument("parents", fmt::format("there is no job {}", parent.value));
       }
+      check_durability(job, coming);
     }
-    coming.insert(job.id);
+    coming.emplace(job.id, &job);
   }
 }
 
 InsertResult Jobs::insert_one(Call& call, const NewJob& job, StandIns& stand_ins) {
-  if (find_slot(job.id) != no_slot) return {.status = InsertStatus::repeated};
+  if (const Row* const there = find_row(job.id)) {
+    confirm(*there);
+    return {.status = InsertStatus::repeated};
+  }
 
   InsertResult result;
   Row* const holder = job.unique.key.empty() ? nullptr : key_holder(job.unique.key, call.now);
@@ -122,6 +126,7 @@ InsertResult Jobs::insert_one(Call& call, const NewJob& job, StandIns& stand_ins
       result.status = InsertStatus::replaced;
     } else {
       result.status = InsertStatus::duplicate;
+      confirm(*holder);
       if (job.unique.on_conflict == UniqueConflict::reschedule && waits) {
         wait_until(call, *holder, job.run_at.resolve(call.now));
         event(call, JobEventType::rescheduled, *holder, fmt::format("rescheduled by job {}", job.id.value));
@@ -144,6 +149,7 @@ void Jobs::add_row(Call& call, const NewJob& job, const StandIns& stand_ins) {
   row.max_attempts = static_cast<unsigned>(std::max(job.max_attempts, 0)) & most_attempts;
   row.set_priority(job.priority);
   row.profile = names_.profile(job.queue, job.kind, job.timeout, job.payload.codec());
+  mark_new(slot, row);
   // What waits long must not hold a whole chunk of the arena.
   keep_payload(row, job.payload.bytes(), row.run_at > call.now);
   if (!fits_a_row(job)) {

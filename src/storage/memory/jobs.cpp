@@ -72,6 +72,7 @@ void Jobs::lease_lost(Call& call, const RunRef& run) const {
 }
 
 void Jobs::remember_error(const Call& call, Row& row, AttemptFault fault, std::string message) {
+  touch(row);
   auto& errors = more(row).errors;
   if (errors.size() >= max_attempt_errors) errors.erase(errors.begin());
   errors.push_back({.attempt = static_cast<int>(row.attempt),
@@ -83,6 +84,7 @@ void Jobs::remember_error(const Call& call, Row& row, AttemptFault fault, std::s
 
 void Jobs::end(Call& call, Row& row, JobState state, DeadReason reason, std::string message) {
   assert(is_terminal(state) && !is_terminal(row.state()));
+  touch(row);
   drop_waits(row);
   if (reason != DeadReason::none || !message.empty()) {
     More& rest = more(row);
@@ -140,6 +142,7 @@ void Jobs::resolve_edge(Call& call, Row& child, const Row& parent) {
   if (failed && policy == ParentPolicy::cancel) {
     return cancel_now(call, child, fmt::format("its parent {} is {}", parent.id, to_string(parent.state())));
   }
+  touch(child);
   drop_edge(child, parent.job_id());
   if (more(child).waits_for.empty()) wait_until(call, child, child.run_at);
 }
@@ -149,14 +152,14 @@ void Jobs::resolve_edge(Call& call, Row& child, const Row& parent) {
 void Jobs::add_edge(Row& child, Row& parent) {
   more(child).waits_for.insert(parent.job_id());
   More& rest = more(parent);
-  change(find_slot(parent.job_id()), parent, [&](Row& /*parent*/) { rest.waiters.insert(child.job_id()); });
+  relink(find_slot(parent.job_id()), parent, [&] { rest.waiters.insert(child.job_id()); });
 }
 
 void Jobs::drop_edge(Row& child, JobId parent) {
   more(child).waits_for.erase(parent);
   Row& row = row_at(parent);
   More& rest = more(row);
-  change(find_slot(parent), row, [&](Row& /*parent*/) { rest.waiters.erase(child.job_id()); });
+  relink(find_slot(parent), row, [&] { rest.waiters.erase(child.job_id()); });
 }
 
 void Jobs::drop_waits(Row& child) {

@@ -15,10 +15,12 @@
 #include "quern/storage/observer.hpp"
 #include "quern/storage/requests.hpp"
 #include "storage/memory/arena.hpp"
+#include "storage/memory/change_log.hpp"
 #include "storage/memory/due_heap.hpp"
 #include "storage/memory/id_index.hpp"
 #include "storage/memory/names.hpp"
 #include "storage/memory/nodes.hpp"
+#include "storage/memory/records.hpp"
 #include "storage/memory/row.hpp"
 
 namespace quern::inline v1::memory {
@@ -91,7 +93,43 @@ class Jobs {
   [[nodiscard]] std::vector<CountFault> recount();
   [[nodiscard]] std::vector<QueueStatus> queues() const;
 
+  // tracking.cpp: see TrackedStore
+  void track(ChangeTracker& tracker, std::size_t enough) { log_.emplace(tracker, enough); }
+  /// Null: nobody tracks changes.
+  [[nodiscard]] ChangeLog* log() noexcept { return log_ ? &*log_ : nullptr; }
+  std::uint64_t begin_capture(const Records& records);
+  bool capture(ImageChunk& chunk, std::size_t count);
+  void end_capture(bool written);
+  /// The claims could not be made durable, so their jobs are ready again, as if nobody had claimed them.
+  void take_back(Call& call, std::span<const Claim> claims);
+
+  // restore.cpp
+  void restore(const JobImage& image);
+  void restore(const QueueStatus& queue);
+  void restored(Call& call);
+
  private:
+  /// Jobs that a call is to bring.
+  using Coming = std::map<JobId, const NewJob*>;
+
+  // tracking.cpp
+
+  /// To be called before anything of a job is changed that an image shows.
+  void touch(Row& row) {
+    if (log_) mark(row);
+  }
+  void mark(Row& row);
+  /// An answer says that the job is there, so it must be as durable as it shall be.
+  void confirm(const Row& row);
+  /// It was just added.
+  void mark_new(Slot slot, Row& row);
+  /// It is about to go, and still as it was.
+  void mark_gone(Row& row);
+  [[nodiscard]] JobDurability durability(Kind& kind) const;
+  [[nodiscard]] JobImage image_of(const Row& row) const;
+  /// Throws InvalidArgument where a parent is kept in memory only and the child is not.
+  void check_durability(const NewJob& job, const Coming& coming) const;
+
   // rows.cpp: a row and where it is found
 
   [[nodiscard]] Slot find_slot(JobId id) const { return ids_.find(id.value); }
@@ -118,8 +156,16 @@ class Jobs {
   /// Applies `edit` to the row, which is found by its state and times, before and after.
   template <class Edit>
   void change(Slot slot, Row& row, const Edit& edit) {
+    touch(row);
     unlink(row);
     edit(row);
+    link(slot, row);
+  }
+  /// Calls `edit()`, which changes where the row is found, but nothing that an image shows.
+  template <class Edit>
+  void relink(Slot slot, Row& row, const Edit& edit) {
+    unlink(row);
+    edit();
     link(slot, row);
   }
   void link(Slot slot, Row& row);
@@ -177,7 +223,7 @@ class Jobs {
   InsertResult insert_one(Call& call, const NewJob& job, StandIns& stand_ins);
   void add_row(Call& call, const NewJob& job, const StandIns& stand_ins);
   void add_parents(Call& call, Row& row);
-  void check_batch(std::span<const NewJob> jobs, std::set<JobId>& coming) const;
+  void check_batch(std::span<const NewJob> jobs, Coming& coming) const;
 
   // claim.cpp
   struct Reader;
@@ -207,6 +253,8 @@ class Jobs {
   std::map<std::string, std::set<JobId>> tags_;
   std::unordered_map<std::string, JobId> keys_;  // who holds each unique key, by its state
   std::deque<JobId> unsettled_;                  // ended in this call, dependents not yet looked at
+  std::vector<JobId> unresolved_;                // blocked jobs that were restored, until `restored`
+  std::optional<ChangeLog> log_;
   std::uint64_t next_id_ = 1;
 };
 

@@ -21,7 +21,9 @@ Lane& Names::lane(std::string_view queue_name, std::string_view kind_name) {
   Queue& in = queue(queue_name);
   Kind* kind = find_kind(kind_name);
   if (kind == nullptr)
-    kind = &kinds_.emplace(std::string(kind_name), Kind{.name = std::string(kind_name), .ready = {}})
+    kind = &kinds_
+                .emplace(std::string(kind_name),
+                         Kind{.name = std::string(kind_name), .ready = {}, .durability = {}})
                 .first->second;
   Lane*& known = lane_of_[{&in, kind}];
   if (known == nullptr) {

@@ -5,12 +5,14 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "quern/core/payload.hpp"
+#include "quern/storage/tracked_store.hpp"
 #include "storage/memory/line.hpp"
 
 namespace quern::inline v1::memory {
@@ -26,7 +28,8 @@ struct Queue {
 
 struct Kind {
   std::string name;
-  std::vector<Lane*> ready;  ///< Its lanes that have ready jobs.
+  std::vector<Lane*> ready;                 ///< Its lanes that have ready jobs.
+  std::optional<JobDurability> durability;  ///< Where changes are tracked, once it was asked for.
 };
 
 /// The jobs of one queue and one kind.

@@ -18,6 +18,11 @@ NodeId Nodes::add(const NodeInfo& info, TimePoint now) {
   return id;
 }
 
+void Nodes::add_dead(NodeId id) {
+  nodes_.try_emplace(id, Node{.status = {.id = id, .state = NodeState::dead}, .boot = {}});
+  number_from(id.value + 1);
+}
+
 RenewResult Nodes::renew(NodeId node) {
   if (!alive(node)) return RenewResult::lost;
   begin_lease(nodes_.at(node));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -16,6 +17,10 @@ class Nodes {
   explicit Nodes(ClockRef clock) : clock_(clock) {}
 
   NodeId add(const NodeInfo& info, TimePoint now);
+  /// A node of another storage, which is dead; harmless when it is known.
+  void add_dead(NodeId id);
+  /// From now on nodes get numbers from `first` on, at least.
+  void number_from(std::uint64_t first) { next_ = std::max(next_, first); }
   RenewResult renew(NodeId node);
   void retire(NodeId node);
   /// Declares those dead whose lease has passed; says how many.

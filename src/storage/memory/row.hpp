@@ -23,7 +23,7 @@ using ProfileId = std::uint32_t;
 
 inline constexpr std::size_t state_count = 7;
 /// More attempts than these are not told apart.
-inline constexpr unsigned most_attempts = (1U << 27U) - 1;
+inline constexpr unsigned most_attempts = (1U << 25U) - 1;
 [[nodiscard]] constexpr std::size_t index_of(JobState state) noexcept {
   return static_cast<std::size_t>(state) - 1;
 }
@@ -36,13 +36,15 @@ struct Row {
   TimePoint started_at = never;
   std::int64_t end_or_node = 0;  ///< running: the node; ended: when it ended, in microseconds.
   const char* payload = nullptr;
-  std::uint64_t attempt : 27 = 0;
-  std::uint64_t max_attempts : 27 = 0;   ///< The job's own, or what the last claim made of 0.
+  std::uint64_t attempt : 25 = 0;
+  std::uint64_t max_attempts : 25 = 0;   ///< The job's own, or what the last claim made of 0.
   std::uint64_t max_is_claimed : 1 = 0;  ///< The latter.
   std::uint64_t state_number : 3 = 0;
-  std::uint64_t level : 4 = 0;          ///< Of the priority.
-  std::uint64_t late : 1 = 0;           ///< Its place in a Line is among the late ones.
-  std::uint64_t payload_owned : 1 = 0;  ///< The payload lies in a block of its own, not in the arena.
+  std::uint64_t level : 4 = 0;           ///< Of the priority.
+  std::uint64_t late : 1 = 0;            ///< Its place in a Line is among the late ones.
+  std::uint64_t payload_owned : 1 = 0;   ///< The payload lies in a block of its own, not in the arena.
+  std::uint64_t changed : 2 = 0;         ///< In which generations; see ChangeLog.
+  std::uint64_t kept_elsewhere : 1 = 0;  ///< It was captured at least once.
   ProfileId profile = 0;
   std::uint32_t more = 0;  ///< Where the rest is; 0: there is none.
   Epoch epoch = 0;
@@ -52,6 +54,7 @@ struct Row {
 
   [[nodiscard]] JobId job_id() const noexcept { return JobId{id}; }
   [[nodiscard]] JobState state() const noexcept { return static_cast<JobState>(state_number); }
+  void set_changed(unsigned bits) noexcept { changed = bits & 3U; }
   void set_state(JobState state) noexcept { state_number = static_cast<unsigned>(state) & 7U; }
   [[nodiscard]] Priority priority() const noexcept { return Priority{static_cast<int>(level)}; }
   void set_priority(Priority priority) noexcept {

@@ -14,6 +14,7 @@ std::vector<RunCheck> Jobs::progress(Call& call, std::span<const ProgressUpdate>
       checks.push_back(RunCheck::lost);
       continue;
     }
+    touch(*row);
     More& rest = more(*row);
     const int least = rest.progress_epoch == row->epoch ? rest.progress.percent : 0;
     rest.progress_epoch = row->epoch;
@@ -30,7 +31,9 @@ RunCheck Jobs::save_step(const RunRef& run, const Step& step) {
   if (row == nullptr) return RunCheck::lost;
   std::vector<Step>& steps = more(*row).steps;
   const bool known = std::ranges::any_of(steps, [&](const Step& s) { return s.name == step.name; });
-  if (!known) steps.push_back(step);
+  if (known) return RunCheck::held;
+  touch(*row);
+  steps.push_back(step);
   return RunCheck::held;
 }
 

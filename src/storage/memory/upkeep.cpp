@@ -42,6 +42,7 @@ RescueResult Jobs::rescue(Call& call, std::span<const NodeId> lost, std::size_t 
         return result;
       }
       Row& row = rows_[running_.at(node.value).slots.front()];
+      touch(row);
       auto message = fmt::format("node {} died", node.value);
       remember_error(call, row, AttemptFault::crash, message);
       More& rest = more(row);
@@ -111,6 +112,7 @@ PruneResult Jobs::prune(Call& call, const PruneRequest& request) {
           return doomed.size() < result.pruned;
         });
   for (const Slot slot : doomed) {
+    mark_gone(rows_[slot]);
     release_key(rows_[slot]);
     forget(slot);
   }

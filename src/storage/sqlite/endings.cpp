@@ -24,16 +24,20 @@ bool has_key(const std::string& more) {
 
 }  // namespace
 
-void Work::end(const Ending& ending) {
+void Work::put_end(const Ending& ending, TimePoint finished_at) {
   assert(is_terminal(ending.state));
   if (ending.state == JobState::completed) {
-    add_to_completed(ending);
+    add_to_completed(ending, finished_at);
   } else {
     db.run(sql::add_failed, ending.id, static_cast<int>(ending.state), ending.attempt, ending.epoch,
-           ending.started_at, now, static_cast<int>(ending.reason), ending.message);
+           ending.started_at, finished_at, static_cast<int>(ending.reason), ending.message);
   }
   count(ending.lane, ending.state, 1);
-  zones.ended(ending.id, ending.lane, ending.state, now);
+  zones.ended(ending.id, ending.lane, ending.state, finished_at);
+}
+
+void Work::end(const Ending& ending) {
+  put_end(ending, now);
   if (ending.keyed) {
     Query row = db.query(sql::more_of_job);
     const auto more = row.bind(ending.id).step() ? unpack_more(row.bytes(0)) : std::nullopt;
@@ -46,10 +50,10 @@ void Work::end(const Ending& ending) {
   }
 }
 
-void Work::add_to_completed(const Ending& ending) {
+void Work::add_to_completed(const Ending& ending, TimePoint finished_at) {
   if (ending.result != nullptr) {
-    db.run(sql::add_completed, ending.id, ending.id, ending.attempt, ending.epoch, ending.started_at, now,
-           Blob{ending.result->text()});
+    db.run(sql::add_completed, ending.id, ending.id, ending.attempt, ending.epoch, ending.started_at,
+           finished_at, Blob{ending.result->text()});
     return;
   }
   // Mostly the jobs of one or a few claims, which have all in common.
@@ -58,19 +62,19 @@ void Work::add_to_completed(const Ending& ending) {
   for (std::size_t i = completed_.size(); i > oldest; --i) {
     CompletedGroup& group = completed_[i - 1];
     if (group.attempt != ending.attempt || group.epoch != ending.epoch ||
-        group.started_at != ending.started_at)
+        group.started_at != ending.started_at || group.finished_at != finished_at)
       continue;
     group.ids.push_back(ending.id.value);
     return;
   }
-  completed_.push_back({ending.attempt, ending.epoch, ending.started_at, {ending.id.value}});
+  completed_.push_back({ending.attempt, ending.epoch, ending.started_at, finished_at, {ending.id.value}});
 }
 
 void Work::flush_completed() {
   for (CompletedGroup& group : completed_) {
     for (const IdRange& run : runs_of(std::move(group.ids)))
-      db.run(sql::add_completed, run.first, run.last, group.attempt, group.epoch, group.started_at, now,
-             std::nullopt);
+      db.run(sql::add_completed, run.first, run.last, group.attempt, group.epoch, group.started_at,
+             group.finished_at, std::nullopt);
   }
   completed_.clear();
 }

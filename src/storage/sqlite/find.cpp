@@ -111,7 +111,8 @@ const std::unordered_map<JobId, Finder::Running>& Finder::running() {
   running_.emplace();
   for (const ClaimRow* const row : claims_.all()) {
     row->each([&](JobId id, const ClaimRow::Spot& spot) {
-      running_->emplace(id, Running{row->node(), row->claimed_at(), spot.group->attempt, spot.group->epoch});
+      running_->emplace(id, Running{row->node(), row->claimed_at(), spot.group->attempt, spot.group->epoch,
+                                    spot.group->max_attempts});
       return true;
     });
   }

@@ -21,6 +21,7 @@ class Finder {
     TimePoint claimed_at{};
     int attempt = 0;
     Epoch epoch = 0;
+    int max_attempts = 0;
   };
   /// All running jobs. Read once.
   [[nodiscard]] const std::unordered_map<JobId, Running>& running();

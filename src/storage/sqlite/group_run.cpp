@@ -28,6 +28,8 @@ std::exception_ptr own_copy(const std::exception_ptr& error) noexcept {
   try {
     try {
       std::rethrow_exception(error);
+    } catch (const KeeperLost& e) {
+      return std::make_exception_ptr(KeeperLost(std::string(e.what())));
     } catch (const StorageError& e) {
       return std::make_exception_ptr(StorageError(std::string(e.what()), e.transient()));
     } catch (const InvalidArgument& e) {
@@ -99,6 +101,7 @@ class SqliteStorage::Impl::GroupRun {
     }
     const int changes_before = db_->total_changes();
     try {
+      if (!nobody_keeps_it_) nobody_keeps_it_ = impl_.pass_keeper(*db_, call.op);
       call.run(*open_);
       call.stage = Stage::written;
     } catch (...) {
@@ -138,6 +141,7 @@ class SqliteStorage::Impl::GroupRun {
   Impl& impl_;
   const CallRange& group_;
   Phase phase_ = Phase::beginning;
+  bool nobody_keeps_it_ = false;
   Connection* db_ = nullptr;
   std::optional<WriteTransaction> transaction_{};
   std::deque<Work> works_{};

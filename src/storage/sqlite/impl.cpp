@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "storage/sqlite/failure.hpp"
+#include "storage/sqlite/images.hpp"
 #include "storage/sqlite/migrate.hpp"
 #include "storage/sqlite/operations.hpp"
 #include "storage/sqlite/sql.hpp"
@@ -187,6 +188,63 @@ bool SqliteStorage::Impl::is_our_file(sqlite3* host) const {
   return options_.vfs.empty() && std::filesystem::equivalent(full_path_, name, ignored);
 }
 
+bool SqliteStorage::Impl::pass_keeper(Connection& db, sqlite::SqliteOp op) {
+  using sqlite::SqliteOp;
+  const NodeId keeper = sqlite::keeper_of(db);
+  if (!keeper) return true;
+  if (op == SqliteOp::keeper || op == SqliteOp::images) return false;  // they look for themselves
+  if (keeper == keeper_) {
+    if (op == SqliteOp::reserve_ids || op == SqliteOp::retire) return false;
+    throw StorageError(path_ + ": its jobs are kept in memory; use the storage that keeps them", false);
+  }
+  // In a transaction, so that who becomes the keeper, in one of his own, doesn't find it taken by us.
+  if (sqlite::KeeperLock::try_take(full_path_)) {
+    sqlite::forget_keeper(db, keeper);
+    return true;
+  }
+  throw sqlite::kept_elsewhere(path_);
+}
+
+NodeId SqliteStorage::Impl::become_keeper(const NodeInfo& info) {
+  std::unique_ptr<sqlite::KeeperLock> lock;
+  const NodeId keeper = write(sqlite::SqliteOp::keeper, 1, [&](Work& work) {
+    if (!lock) lock = sqlite::KeeperLock::try_take(full_path_);
+    if (!lock) throw sqlite::kept_elsewhere(path_);
+    return sqlite::become_keeper(work, info, clock());
+  });
+  const std::lock_guard guard(mutex_);
+  keeper_lock_ = std::move(lock);
+  keeper_ = keeper;
+  return keeper;
+}
+
+void SqliteStorage::Impl::write_images(NodeId keeper, ImageSource& source) {
+  constexpr std::size_t much = 1'000'000;  // so that it shares its transaction with few
+  write(sqlite::SqliteOp::images, much, [&](Work& work) {
+    if (keeper != keeper_ || sqlite::keeper_of(work.db) != keeper)
+      throw KeeperLost(path_ + ": another process keeps its jobs now");
+    sqlite::ImageWriter writer(work, keeper);
+    ImageChunk chunk;
+    source.rewind();
+    while (source.next(chunk)) writer.write(chunk);
+    writer.finish();
+    return 0;
+  });
+}
+
+void SqliteStorage::Impl::retire(NodeId node) {
+  write(sqlite::SqliteOp::retire, 1, [&](Work& work) {
+    sqlite::retire(work, node);
+    if (sqlite::keeper_of(work.db) == node)
+      work.db.run(sqlite::sql::put_meta, std::string_view("keeper"), std::int64_t{0});
+    return 0;
+  });
+  const std::lock_guard guard(mutex_);
+  if (node != keeper_) return;
+  keeper_ = {};
+  keeper_lock_.reset();
+}
+
 std::vector<InsertResult> SqliteStorage::Impl::insert_within(sqlite3* host, std::span<NewJob> jobs) {
   // Neither our mutex nor our connection: a host that holds the file's write lock would wait for a writer of
   // ours that waits for that lock.
@@ -202,6 +260,8 @@ std::vector<InsertResult> SqliteStorage::Impl::insert_within(sqlite3* host, std:
   sqlite::check_version(db);
   sqlite::LaneBook lanes;  // its lanes go when the host rolls back, so they are not kept
   Work work(db, lanes, options_.clock.now(), false);
+  if (sqlite::keeper_of(db) && !sqlite::KeeperLock::try_take(full_path_))
+    throw sqlite::kept_elsewhere(path_);
   std::vector<NewJob*> nameless;
   for (NewJob& job : jobs) {
     if (!job.id) nameless.push_back(&job);

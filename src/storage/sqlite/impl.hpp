@@ -14,6 +14,7 @@
 #include "storage/sqlite/change_watch.hpp"
 #include "storage/sqlite/commit_group.hpp"
 #include "storage/sqlite/connection.hpp"
+#include "storage/sqlite/keeper.hpp"
 #include "storage/sqlite/lanes.hpp"
 #include "storage/sqlite/reader_pool.hpp"
 #include "storage/sqlite/transaction.hpp"
@@ -63,6 +64,10 @@ class SqliteStorage::Impl {
   [[nodiscard]] bool watches_foreign_changes() const;
   std::vector<InsertResult> insert_within(sqlite3* host, std::span<NewJob> jobs);
 
+  NodeId become_keeper(const NodeInfo& info);
+  void write_images(NodeId keeper, ImageSource& source);
+  void retire(NodeId node);
+
   [[nodiscard]] const ClockRef& clock() const noexcept { return options_.clock; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   [[nodiscard]] sqlite::LaneBook& lanes() noexcept { return lanes_; }
@@ -86,6 +91,9 @@ class SqliteStorage::Impl {
   /// Runs the calls in one transaction, and commits it.
   Together run_together(const sqlite::CallRange& group) noexcept;
   class GroupRun;
+  /// Within a transaction: throws where the file belongs to a keeper and the call is not that one's. False: it
+  /// belongs to this object, so the next call has to be looked at, too.
+  bool pass_keeper(sqlite::Connection& db, sqlite::SqliteOp op);
   void look_for_changes();
   /// Starts or ends the thread that watches for foreign changes, as the observers want it. Does not touch the
   /// file. Where the thread can't be had there is none, and `watches_foreign_changes` is false.
@@ -110,6 +118,8 @@ class SqliteStorage::Impl {
   std::unique_ptr<sqlite::Connection> writer_;
   std::uint64_t generation_ = 0;  // of the writer
   std::vector<StorageObserver*> observers_;
+  NodeId keeper_{};  // which this object is, if any
+  std::unique_ptr<sqlite::KeeperLock> keeper_lock_;
   std::atomic<std::uint64_t> last_version_{0};
   std::atomic<bool> version_wanted_{false};  // somebody asked for it while the mutex was held
   std::atomic<std::uint64_t> own_writes_{

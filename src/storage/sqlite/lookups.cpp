@@ -103,6 +103,16 @@ std::optional<Payload> get_record(Connection& db, std::string_view collection, s
   return Payload::json(row.string(0));
 }
 
+std::vector<Record> read_records(Connection& db, const RecordKey& after, std::size_t limit) {
+  std::vector<Record> records;
+  Query row = db.query(sql::next_records);
+  row.bind(after.collection, after.key, static_cast<std::uint64_t>(limit));
+  while (row.step())
+    records.push_back(
+        {.collection = row.string(0), .key = row.string(1), .value = Payload::json(row.string(2))});
+  return records;
+}
+
 std::vector<Record> list_records(Connection& db, std::string_view collection, std::string_view after,
                                  std::size_t limit) {
   std::vector<Record> records;

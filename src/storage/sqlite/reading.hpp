@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "quern/core/clock.hpp"
+#include "quern/storage/job_image.hpp"
 #include "quern/storage/requests.hpp"
 #include "storage/sqlite/connection.hpp"
 
@@ -32,6 +33,7 @@ std::vector<NodeStatus> nodes(Connection& db, const ClockRef& clock);
 std::vector<QueueStatus> queues(Connection& db);
 std::optional<JobId> key_holder(Connection& db, const std::string& key, TimePoint now);
 std::optional<Payload> get_record(Connection& db, std::string_view collection, std::string_view key);
+std::vector<Record> read_records(Connection& db, const RecordKey& after, std::size_t limit);
 std::vector<Record> list_records(Connection& db, std::string_view collection, std::string_view after,
                                  std::size_t limit);
 

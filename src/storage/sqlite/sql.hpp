@@ -25,6 +25,10 @@ inline constexpr Statement meta{"meta", "SELECT value FROM quern_meta WHERE name
 // SEARCH quern_meta USING PRIMARY KEY (name=?)
 inline constexpr Statement set_meta{"set_meta", "UPDATE quern_meta SET value = ?2 WHERE name = ?1"};
 
+inline constexpr Statement put_meta{"put_meta",
+                                    "INSERT INTO quern_meta(name, value) VALUES(?1, ?2) ON CONFLICT(name) DO "
+                                    "UPDATE SET value = excluded.value"};
+
 // --- lanes and queues
 
 // SEARCH quern_lanes USING COVERING INDEX sqlite_autoindex_quern_lanes_1 (queue=? AND kind=?)
@@ -39,6 +43,10 @@ inline constexpr Statement pause_queue{
 inline constexpr Statement limit_queue{"limit_queue",
                                        "INSERT INTO quern_queues(name, max_waiting) VALUES(?1, ?2) "
                                        "ON CONFLICT(name) DO UPDATE SET max_waiting = excluded.max_waiting"};
+inline constexpr Statement put_queue{
+    "put_queue",
+    "INSERT INTO quern_queues(name, paused, max_waiting) VALUES(?1, ?2, ?3) "
+    "ON CONFLICT(name) DO UPDATE SET paused = excluded.paused, max_waiting = excluded.max_waiting"};
 // SEARCH quern_queues USING COVERING INDEX quern_queues_limited, which holds the limited ones alone
 inline constexpr Statement limited_queues{"limited_queues",
                                           "SELECT name, max_waiting FROM quern_queues WHERE max_waiting > 0"};
@@ -327,6 +335,10 @@ inline constexpr Statement retire_node{"retire_node",
 inline constexpr Statement lost_nodes{
     "lost_nodes",
     "SELECT id, state FROM quern_nodes WHERE state <> 1 OR boot <> ?1 OR expires <= ?2 ORDER BY id"};
+// Small: SCAN quern_nodes. Those whose lease runs.
+inline constexpr Statement working_nodes{
+    "working_nodes",
+    "SELECT id, name, host, process FROM quern_nodes WHERE state = 1 AND boot = ?1 AND expires > ?2"};
 // SEARCH quern_nodes USING INTEGER PRIMARY KEY (rowid=?)
 inline constexpr Statement declare_dead{"declare_dead", "UPDATE quern_nodes SET state = 3 WHERE id = ?1"};
 // SEARCH quern_nodes USING INTEGER PRIMARY KEY (rowid=?)

@@ -30,6 +30,15 @@ inline constexpr Statement errors_of{
     "errors_of", "SELECT attempt, epoch, at, fault, message FROM quern_errors WHERE job = ?1 ORDER BY epoch"};
 // Sorted by the caller. SEARCH quern_steps USING INDEX sqlite_autoindex_quern_steps_1 (job=?)
 inline constexpr Statement steps_of{"steps_of", "SELECT id, name, value FROM quern_steps WHERE job = ?1"};
+// For images: the next jobs. SEARCH quern_jobs USING INTEGER PRIMARY KEY (rowid>?)
+inline constexpr Statement next_jobs{"next_jobs",
+                                     "SELECT id FROM quern_jobs WHERE id > ?1 ORDER BY id LIMIT ?2"};
+// SEARCH quern_deps USING COVERING INDEX quern_deps_child (child=?)
+inline constexpr Statement parents_of{"parents_of", "SELECT parent FROM quern_deps WHERE child = ?1"};
+// SEARCH quern_progress USING INTEGER PRIMARY KEY (rowid=?)
+inline constexpr Statement progress_epoch{"progress_epoch", "SELECT epoch FROM quern_progress WHERE id = ?1"};
+// Also where its time has passed. SEARCH quern_unique USING PRIMARY KEY (key=?)
+inline constexpr Statement key_owner{"key_owner", "SELECT id FROM quern_unique WHERE key = ?1"};
 // Small: SCAN quern_cancels.
 inline constexpr Statement cancels{"cancels", "SELECT id FROM quern_cancels ORDER BY id"};
 
@@ -121,5 +130,10 @@ inline constexpr Statement get_record{"get_record",
 inline constexpr Statement list_records{
     "list_records",
     "SELECT key, value FROM quern_records WHERE collection = ?1 AND key > ?2 ORDER BY key LIMIT ?3"};
+// SEARCH quern_records USING INDEX sqlite_autoindex_quern_records_1 ((collection,key)>(?,?))
+inline constexpr Statement next_records{
+    "next_records",
+    "SELECT collection, key, value FROM quern_records WHERE (collection, key) > (?1, ?2) "
+    "ORDER BY collection, key LIMIT ?3"};
 
 }  // namespace quern::inline v1::sqlite::sql

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "quern/sqlite.hpp"
+#include "storage/sqlite/images.hpp"
 #include "storage/sqlite/impl.hpp"
 #include "storage/sqlite/operations.hpp"
 #include "storage/sqlite/reading.hpp"
@@ -152,12 +153,7 @@ RenewResult SqliteStorage::renew(NodeId node) {
                       [&](Work& work) { return sqlite::renew(work, node, impl_->clock()); });
 }
 
-void SqliteStorage::retire(NodeId node) {
-  impl_->write(SqliteOp::retire, 1, [&](Work& work) {
-    sqlite::retire(work, node);
-    return 0;
-  });
-}
+void SqliteStorage::retire(NodeId node) { impl_->retire(node); }
 
 RescueResult SqliteStorage::rescue(std::size_t limit, int crashes) {
   if (crashes < 1) throw InvalidArgument("crashes", fmt::format("is {}, it must be at least 1", crashes));
@@ -213,6 +209,18 @@ bool SqliteStorage::erase_record(std::string_view collection, std::string_view k
   return impl_->write(SqliteOp::record, 1, [&](Work& work) {
     return work.db.run(sqlite::sql::erase_record, collection, key) != 0;
   });
+}
+
+NodeId SqliteStorage::become_keeper(const NodeInfo& info) { return impl_->become_keeper(info); }
+
+void SqliteStorage::write_images(NodeId keeper, ImageSource& source) { impl_->write_images(keeper, source); }
+
+std::vector<JobImage> SqliteStorage::read_images(JobId after, std::size_t limit) {
+  return impl_->read([&](Connection& db) { return sqlite::read_images(db, after, limit); });
+}
+
+std::vector<Record> SqliteStorage::read_records(const RecordKey& after, std::size_t limit) {
+  return impl_->read([&](Connection& db) { return sqlite::read_records(db, after, limit); });
 }
 
 void SqliteStorage::observe(StorageObserver& observer) { impl_->observe(observer); }

@@ -146,11 +146,16 @@ JobState Work::wait_until(JobId id, LaneId lane, Priority priority, TimePoint ru
     make_ready(id, lane, priority, run_at, changed, deadline);
     return JobState::ready;
   }
+  schedule(id, lane, priority, run_at, changed, deadline);
+  return JobState::scheduled;
+}
+
+void Work::schedule(JobId id, LaneId lane, Priority priority, TimePoint run_at, bool changed,
+                    std::optional<TimePoint> deadline) {
   notice_wait(sql::first_sched, run_at, first_sched_);
   db.run(sql::add_sched, run_at, id, lane, priority.level, changed);
   add_expiry(id, deadline);
   count(lane, JobState::scheduled, 1);
-  return JobState::scheduled;
 }
 
 void Work::make_ready(JobId id, LaneId lane, Priority priority, TimePoint run_at, bool changed,

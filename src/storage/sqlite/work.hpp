@@ -109,6 +109,9 @@ class Work {
                       std::optional<TimePoint> deadline);
   void make_ready(JobId id, LaneId lane, Priority priority, TimePoint run_at, bool changed,
                   std::optional<TimePoint> deadline);
+  /// Lets a job wait for its time, also where that has come.
+  void schedule(JobId id, LaneId lane, Priority priority, TimePoint run_at, bool changed,
+                std::optional<TimePoint> deadline);
   /// Lets a job wait for its parents, which are in quern_deps.
   void block(JobId id, LaneId lane, std::optional<TimePoint> deadline);
   /// Puts ready jobs back that were not counted off: what a claim leaves of a row.
@@ -123,6 +126,8 @@ class Work {
 
   /// Records the end, frees the key, and notes the dependents for `settle`.
   void end(const Ending& ending);
+  /// Records the end, and that is all.
+  void put_end(const Ending& ending, TimePoint finished_at);
   /// Writes the completed jobs that `end` has gathered, for who looks for them before the end of the call.
   void flush_completed();
   /// Writes the counts that were gathered, for who reads them before the end of the call.
@@ -162,9 +167,10 @@ class Work {
     int attempt = 0;
     Epoch epoch = 0;
     std::optional<TimePoint> started_at{};
+    TimePoint finished_at{};
     std::vector<std::uint64_t> ids{};
   };
-  void add_to_completed(const Ending& ending);
+  void add_to_completed(const Ending& ending, TimePoint finished_at);
   void add_to_ready(LaneId lane, int priority, TimePoint run_at, JobId id);
   void write_ready(LaneId lane, int priority, TimePoint run_at, const IdRuns& ids, bool changed);
   void flush_ready();

@@ -19,7 +19,7 @@
 #include "quern/work/executor.hpp"
 #include "quern/work/handler_registry.hpp"
 #include "quern/work/node_lease.hpp"
-#include "quern/work/runner.hpp"
+#include "quern/core/runner.hpp"
 
 namespace quern::inline v1 {
 
