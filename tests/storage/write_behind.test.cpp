@@ -169,6 +169,41 @@ TEST_CASE("a run that a crash interrupted is rescued, with its steps, as from a 
   CHECK(job.errors.size() == 3);
 }
 
+TEST_CASE("a job that waits has its time and its deadline after a crash", "[storage][write-behind]") {
+  Stage s;
+  NewJob scheduled = s.job("behind");
+  scheduled.run_at = quern::When::after(10s);
+  s.add(scheduled);
+  NewJob expiring = s.job("behind");
+  expiring.run_at = quern::When::after(1h);
+  expiring.deadline = quern::When::after(20s);
+  s.add(expiring);
+  s.storage().write();
+  s.crash_and_start();
+  CHECK(s.storage().promote(10).next == s.clock.now() + 10s);
+  s.clock.advance(30s);
+  const auto result = s.storage().promote(10);
+  CHECK(result.promoted == 1);
+  CHECK(result.expired == 1);
+  CHECK(s.state(scheduled.id) == JobState::ready);
+  CHECK(s.state(expiring.id) == JobState::dead);
+}
+
+TEST_CASE("a key that changes hands while it is written was held by who held it at the moment of the write",
+          "[storage][write-behind]") {
+  Stage s;
+  NewJob dead = s.job("behind");
+  dead.unique.key = "key";
+  s.add(dead);
+  s.storage().cancel({&dead.id, 1}, "me");
+  CHECK(s.storage().key_holder("key") == std::nullopt);
+  s.process->backup.before_chunk = [&] { s.storage().retry({&dead.id, 1}, "me"); };
+  s.storage().write();
+  s.crash_and_start();
+  CHECK(s.state(dead.id) == JobState::cancelled);
+  CHECK(s.storage().key_holder("key") == std::nullopt);
+}
+
 TEST_CASE("a run that was asked to stop ends cancelled after a crash", "[storage][write-behind]") {
   Stage s;
   const JobId id = s.add("behind");
@@ -224,6 +259,38 @@ TEST_CASE("a kind that is kept in memory only from now on does not come back", "
   s.crash_and_start();
   CHECK(s.state(done) == std::nullopt);
   CHECK(s.state(waits) == JobState::ready);
+}
+
+TEST_CASE("a job whose parent was not kept is settled by its policy", "[storage][write-behind]") {
+  Stage s;
+  s.options.kinds["passing"] = JobDurability::written_behind;
+  s.crash_and_start();
+  const JobId parent = s.add("passing");
+  std::map<quern::ParentPolicy, JobId> children;
+  for (const auto policy :
+       {quern::ParentPolicy::cancel, quern::ParentPolicy::run, quern::ParentPolicy::stay_blocked}) {
+    NewJob child = s.job("behind");
+    child.parents = {parent};
+    child.on_parent_failure = policy;
+    children[policy] = s.add(child);
+  }
+  NewJob grandchild = s.job("behind");
+  grandchild.parents = {children[quern::ParentPolicy::cancel]};
+  s.add(grandchild);
+  s.storage().write();
+  s.crash();
+  s.options.kinds["passing"] = JobDurability::memory_only;
+  s.start();
+  CHECK(s.state(children[quern::ParentPolicy::run]) == JobState::blocked);
+  s.storage().set_priority({&parent, 1}, quern::Priority::low, "me");  // so that it is kept no longer
+  s.storage().write();
+  s.crash_and_start();
+  CHECK(s.state(parent) == std::nullopt);
+  CHECK(s.state(children[quern::ParentPolicy::run]) == JobState::ready);
+  CHECK(s.state(children[quern::ParentPolicy::cancel]) == JobState::cancelled);
+  CHECK(s.state(children[quern::ParentPolicy::stay_blocked]) == JobState::cancelled);
+  CHECK(s.state(grandchild.id) == JobState::cancelled);
+  CHECK(s.storage().recount().empty());
 }
 
 TEST_CASE("records are as durable as kinds that are not named", "[storage][write-behind]") {

@@ -72,7 +72,6 @@ void Jobs::lease_lost(Call& call, const RunRef& run) const {
 }
 
 void Jobs::remember_error(const Call& call, Row& row, AttemptFault fault, std::string message) {
-  touch(row);
   auto& errors = more(row).errors;
   if (errors.size() >= max_attempt_errors) errors.erase(errors.begin());
   errors.push_back({.attempt = static_cast<int>(row.attempt),

@@ -189,6 +189,7 @@ class Jobs {
   /// Makes it ready now, whatever its time.
   void make_ready(Call& call, Row& row, TimePoint run_at);
   void lease_lost(Call& call, const RunRef& run) const;
+  /// The row was touched.
   void remember_error(const Call& call, Row& row, AttemptFault fault, std::string message);
 
   /// Ends it: key, parents and indexes are put right, and its dependents go on the list for `settle`.

@@ -1,5 +1,8 @@
 // Jobs that come from another storage.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <utility>
 
 #include "storage/memory/jobs.hpp"
 
@@ -92,12 +95,11 @@ void Jobs::restore(const QueueStatus& queue) {
 }
 
 void Jobs::restored(Call& call) {
-  for (const JobId id : std::exchange(unresolved_, {})) {
+  const std::vector<JobId> blocked = std::exchange(unresolved_, {});
+  std::map<JobId, JobId> missing;  // a child, and a parent of it that did not come
+  for (const JobId id : blocked) {
     Row& child = row_at(id);
-    if (child.state() != JobState::blocked) continue;  // a grandparent was missing
     const std::set<JobId> parents = more(child).waits_for;
-    const ParentPolicy policy = more(child).on_parent_failure;
-    std::optional<JobId> missing;
     for (const JobId parent : parents) {
       if (Row* const row = find_row(parent)) {
         add_edge(child, *row);
@@ -105,11 +107,14 @@ void Jobs::restored(Call& call) {
       }
       touch(child);
       more(child).waits_for.erase(parent);
-      missing = parent;
+      missing.emplace(id, parent);
     }
-    if (!missing && !parents.empty()) continue;
-    if (missing && policy != ParentPolicy::run) {
-      cancel_now(call, child, "its parent " + std::to_string(missing->value) + " was not kept");
+  }
+  for (const auto& [id, parent] : missing) {
+    Row& child = row_at(id);
+    if (child.state() != JobState::blocked) continue;  // one of its parents has been cancelled here
+    if (more(child).on_parent_failure != ParentPolicy::run) {
+      cancel_now(call, child, fmt::format("its parent {} was not kept", parent.value));
       settle(call);
     } else if (more(child).waits_for.empty()) {
       wait_until(call, child, child.run_at);
