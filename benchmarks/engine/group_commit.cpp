@@ -5,7 +5,9 @@
 #include <latch>
 #include <string>
 #include <thread>
+#include <utility>
 
+#include "floors.hpp"
 #include "support.hpp"
 
 namespace bench {
@@ -62,31 +64,26 @@ Round run_round(const Settings& settings, int callers) {
   return round;
 }
 
-double median(const std::vector<Round>& rounds, double Round::* figure) {
-  std::vector<double> values;
-  for (const Round& round : rounds) values.push_back(round.*figure);
-  return quantile(values, 0.5);
-}
-
 }  // namespace
 
 void sqlite_group_commit(const Settings& settings) {
   constexpr int callers = 64;
-  std::vector<Round> ones, manys;
-  std::vector<double> ratios;
+  Figures figures;
   for (int i = 0; i < settings.rounds; ++i) {
-    ones.push_back(run_round(settings, 1));
-    manys.push_back(run_round(settings, callers));
-    ratios.push_back(manys.back().per_second / ones.back().per_second);
+    const double floor = sqlite_floor_rate(settings, settings.scaled(50'000));
+    const Round one = run_round(settings, 1);
+    const Round many = run_round(settings, callers);
+    figures.add("sqlite.group_commit_64.ratio_to_one", many.per_second / one.per_second, "ratio");
+    for (const auto& [name, round] :
+         {std::pair{"sqlite.enqueue_1", one}, std::pair{"sqlite.enqueue_64", many}}) {
+      const std::string figure = name;
+      figures.add(figure + ".jobs_per_s", round.per_second, "jobs/s");
+      figures.add(figure + ".ratio_to_floor", round.per_second / floor, "ratio");
+      figures.add(figure + ".p50.us", round.p50_us, "us");
+      figures.add(figure + ".p99.us", round.p99_us, "us");
+    }
   }
-  const std::string many = "sqlite.group_commit_" + std::to_string(callers);
-  print(many + ".ratio_to_one", quantile(ratios, 0.5), "ratio");
-  print(many + ".jobs_per_s", median(manys, &Round::per_second), "jobs/s");
-  print(many + ".p50.us", median(manys, &Round::p50_us), "us");
-  print(many + ".p99.us", median(manys, &Round::p99_us), "us");
-  print("sqlite.group_commit_1.jobs_per_s", median(ones, &Round::per_second), "jobs/s");
-  print("sqlite.group_commit_1.p50.us", median(ones, &Round::p50_us), "us");
-  print("sqlite.group_commit_1.p99.us", median(ones, &Round::p99_us), "us");
+  figures.print();
 }
 
 }  // namespace bench

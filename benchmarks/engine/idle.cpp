@@ -1,6 +1,7 @@
 // What a service that has nothing to do costs.
 
 #include <sys/resource.h>
+#include <quern/write_behind.hpp>
 
 #include <thread>
 
@@ -42,6 +43,10 @@ void idle(const Settings& settings) {
   const ScratchDatabase file(settings, "idle");
   quern::SqliteStorage storage(file.path());
   print("idle.cpu.percent", idle_percent(storage, seconds), "%");
+  const ScratchDatabase behind(settings, "idle-behind");
+  quern::SqliteStorage durable(behind.path());
+  quern::WriteBehindStorage written_behind(durable);
+  print("idle.write_behind.cpu.percent", idle_percent(written_behind, seconds), "%");
 }
 
 }  // namespace bench

@@ -1,120 +1,18 @@
-// The engine in memory beside a bare thread pool: a mutex, a deque of std::function, two threads, the same
-// job copied into each.
+// The engine in memory beside a bare thread pool.
 
 #include <malloc.h>
 
-#include <atomic>
-#include <condition_variable>
-#include <mutex>
-#include <stdexcept>
-#include <thread>
-
-#include "bare_pool.hpp"
+#include "engine_parts.hpp"
+#include "floors.hpp"
 #include "support.hpp"
 
 namespace bench {
 namespace {
 
-double pool_rate(const std::vector<SendDigest>& jobs) {
-  Countdown left(jobs.size());
-  std::atomic<std::int64_t> sum{0};
-  const Stopwatch watch;
-  {
-    BarePool pool;
-    for (const SendDigest& job : jobs)
-      pool.post([job, &left, &sum] {
-        sum.fetch_add(job.user_id, std::memory_order_relaxed);
-        left.done();
-      });
-    left.wait();
-  }
-  return static_cast<double>(jobs.size()) / watch.seconds();
-}
-
-/// From the first enqueue to the last end, with a processor at work all the while.
 double engine_rate(const std::vector<SendDigest>& jobs, std::size_t batch) {
   quern::MemoryStorage storage;
   quern::JobQueue queue(storage);
-  Countdown left(jobs.size());
-  std::atomic<std::int64_t> sum{0};
-  auto handlers = quern::HandlerRegistry().on<SendDigest>([&](const SendDigest& job) {
-    sum.fetch_add(job.user_id, std::memory_order_relaxed);
-    left.done();
-  });
-  quern::Processor processor(queue, handlers);
-  processor.start();
-  const Stopwatch watch;
-  if (batch == 1) {
-    for (const SendDigest& job : jobs) queue.enqueue(job);
-  } else {
-    for (std::size_t i = 0; i < jobs.size(); i += batch)
-      queue.enqueue_all(std::span(jobs).subspan(i, std::min(batch, jobs.size() - i)));
-  }
-  left.wait();
-  const double seconds = watch.seconds();
-  processor.stop();
-  for (const auto& count : queue.count())
-    if (count.state != quern::JobState::completed) throw std::runtime_error("a job was left over");
-  return static_cast<double>(jobs.size()) / seconds;
-}
-
-/// Microseconds from a hand-over to a thread that waits on a condition variable.
-std::vector<double> condvar_waits(int count) {
-  std::mutex mutex;
-  std::condition_variable wake;
-  std::optional<std::chrono::steady_clock::time_point> sent;
-  bool stop = false;
-  std::vector<double> waits;
-  std::jthread receiver([&] {
-    std::unique_lock lock(mutex);
-    while (true) {
-      wake.wait(lock, [&] { return stop || sent; });
-      if (!sent) return;
-      waits.push_back(
-          std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - *sent).count());
-      sent.reset();
-    }
-  });
-  for (int i = 0; i < count; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    {
-      const std::lock_guard lock(mutex);
-      sent = std::chrono::steady_clock::now();
-    }
-    wake.notify_one();
-  }
-  std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  {
-    const std::lock_guard lock(mutex);
-    stop = true;
-  }
-  wake.notify_one();
-  receiver.join();
-  return waits;
-}
-
-std::vector<double> engine_waits(int count) {
-  quern::MemoryStorage storage;
-  quern::JobQueue queue(storage);
-  std::vector<std::chrono::steady_clock::time_point> sent(static_cast<std::size_t>(count));
-  std::vector<double> waits(sent.size());
-  Countdown left(sent.size());
-  auto handlers = quern::HandlerRegistry().on<SendDigest>([&](const SendDigest& job) {
-    const auto i = static_cast<std::size_t>(job.user_id - 1'000'000);
-    waits[i] = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - sent[i]).count();
-    left.done();
-  });
-  quern::Processor processor(queue, handlers);
-  processor.start();
-  for (std::size_t i = 0; i < sent.size(); ++i) {
-    const SendDigest job = digest(i);
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    sent[i] = std::chrono::steady_clock::now();
-    queue.enqueue(job);
-  }
-  left.wait();
-  processor.stop();
-  return waits;
+  return e2e_rate(queue, jobs, batch);
 }
 
 std::size_t allocated() {
@@ -147,7 +45,10 @@ void memory_latency(const Settings& settings) {
   const int count = static_cast<int>(settings.scaled(2'000));
   for (int round = 0; round < settings.rounds; ++round) {
     const double floor = quantile(condvar_waits(count), 0.5);
-    const auto waits = engine_waits(count);
+    quern::MemoryStorage storage;
+    quern::JobQueue queue(storage);
+    const auto waits =
+        start_waits(queue, queue, static_cast<std::size_t>(count), std::chrono::milliseconds(1));
     p50s.push_back(quantile(waits, 0.5));
     p99s.push_back(quantile(waits, 0.99));
     ratios.push_back(p50s.back() / floor);

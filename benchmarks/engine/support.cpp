@@ -29,6 +29,17 @@ double quantile(std::vector<double> values, double share) {
   return *place;
 }
 
+void Figures::add(const std::string& name, double value, std::string_view unit) {
+  const auto known = std::ranges::find(figures_, name, &Figure::name);
+  Figure& figure =
+      known == figures_.end() ? figures_.emplace_back(Figure{name, std::string(unit), {}}) : *known;
+  figure.values.push_back(value);
+}
+
+void Figures::print() const {
+  for (const Figure& figure : figures_) bench::print(figure.name, median(figure.values), figure.unit);
+}
+
 ScratchDatabase::ScratchDatabase(const Settings& settings, const std::string& name)
     : path_(settings.folder / ("quern-bench-" + std::to_string(::getpid()) + "-" + name + ".db")) {
   fs::remove(path_);
@@ -36,7 +47,7 @@ ScratchDatabase::ScratchDatabase(const Settings& settings, const std::string& na
 
 ScratchDatabase::~ScratchDatabase() {
   std::error_code ignored;  // what is left in the temporary folder harms nobody
-  for (const char* suffix : {"", "-wal", "-shm"}) fs::remove(path_.string() + suffix, ignored);
+  for (const char* suffix : {"", "-wal", "-shm", "-keeper"}) fs::remove(path_.string() + suffix, ignored);
 }
 
 }  // namespace bench

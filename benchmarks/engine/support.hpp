@@ -53,6 +53,21 @@ void print(std::string_view name, double value, std::string_view unit);
 [[nodiscard]] double quantile(std::vector<double> values, double share);
 [[nodiscard]] inline double median(std::vector<double> values) { return quantile(std::move(values), 0.5); }
 
+/// Figures of several rounds: printed as their medians, in the order in which they came first.
+class Figures {
+ public:
+  void add(const std::string& name, double value, std::string_view unit);
+  void print() const;
+
+ private:
+  struct Figure {
+    std::string name;
+    std::string unit;
+    std::vector<double> values;
+  };
+  std::vector<Figure> figures_;
+};
+
 /// A path for a database that is not there, and is removed at the end with all that lies beside it.
 class ScratchDatabase {
  public:
@@ -74,8 +89,8 @@ void memory_latency(const Settings& settings);
 void memory_overhead(const Settings& settings);
 void sqlite_batches(const Settings& settings);
 void sqlite_group_commit(const Settings& settings);
-void sqlite_drain(const Settings& settings);
 void sqlite_latency(const Settings& settings);
+void write_behind(const Settings& settings);
 void memory_depth(const Settings& settings);
 void sqlite_depth(const Settings& settings);
 void list(const Settings& settings);

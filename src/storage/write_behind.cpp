@@ -14,7 +14,7 @@ namespace quern::inline v1::detail {
 namespace {
 
 /// Jobs per chunk: the memory is locked for as long as it takes to copy so many.
-constexpr std::size_t chunk_jobs = 256;
+constexpr std::size_t chunk_jobs = 128;
 constexpr std::uint64_t first_block = 1024;
 constexpr std::uint64_t largest_block = 65'536;
 /// The nodes of one keeper have numbers of their own, which no other one will give away.

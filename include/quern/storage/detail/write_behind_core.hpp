@@ -24,7 +24,7 @@ struct WriteBehindOptions {
   /// What a crash loses at most, of kinds that are written behind; see JobQueueConfig. 1 ms to 1 day.
   Duration persistence_interval = std::chrono::seconds(10);
   /// It writes at once when so many jobs have changed, so that a write stays short. At least 1.
-  std::size_t max_unwritten = 50'000;
+  std::size_t max_unwritten = 250'000;
   /// Of kinds that are not named below, and of records.
   JobDurability durability = JobDurability::written_behind;
   std::map<std::string, JobDurability, std::less<>> kinds{};  ///< Kinds that are as durable as this says.
