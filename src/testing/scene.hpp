@@ -147,6 +147,7 @@ void add_filter_cases(Cases& cases);
 void add_event_cases(Cases& cases);
 void add_concurrency_cases(Cases& cases);
 void add_durability_cases(Cases& cases);
+void add_image_cases(Cases& cases);
 void add_model_cases(Cases& cases);
 
 }  // namespace quern::inline v1::testing::detail

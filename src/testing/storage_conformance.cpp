@@ -23,6 +23,7 @@ const std::vector<ConformanceCase>& storage_conformance_cases() {
     detail::add_event_cases(cases);
     detail::add_concurrency_cases(cases);
     detail::add_durability_cases(cases);
+    detail::add_image_cases(cases);
     detail::add_model_cases(cases);
     return cases;
   }();

@@ -85,6 +85,7 @@ class ForwardingStorage : public quern::StoragePort {
   [[nodiscard]] bool watches_foreign_changes() const override { return inner_.watches_foreign_changes(); }
   [[nodiscard]] quern::ClockRef clock() const override { return inner_.clock(); }
   [[nodiscard]] std::string describe() const override { return inner_.describe(); }
+  [[nodiscard]] quern::BackupPort* backup() noexcept override { return inner_.backup(); }
 
  protected:
   quern::StoragePort& inner_;

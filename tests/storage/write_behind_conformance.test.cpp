@@ -12,11 +12,10 @@ class WriteBehindFixture final : public quern::testing::StorageFixture {
   ~WriteBehindFixture() override {
     if (!process_) return;
     process_->storage->write();
-    const auto jobs = quern_test::texts_of(*process_->storage);
-    const auto counts = process_->storage->count();
-    quern_test::check_file(path(), jobs, counts);
+    const auto state = quern_test::state_of(*process_->storage);
+    quern_test::check_file(path(), state);
     process_->storage->stop();
-    quern_test::check_file(path(), jobs, counts);
+    quern_test::check_file(path(), state);
   }
   quern::StoragePort& store() override {
     const std::lock_guard lock(mutex_);

@@ -1,38 +1,15 @@
 // Whatever is done, and while it is written: a crash leaves one moment of everything.
-#include <map>
-#include <set>
-
-#include "storage/random_life.hpp"
+#include "quern/testing/random_life.hpp"
 #include "storage/write_behind_fixture.hpp"
 
-namespace {
-
-using quern_test::RandomLife;
+using quern::testing::differences;
+using quern::testing::RandomLife;
+using quern_test::state_of;
 using quern_test::WriteBehindProcess;
 
-/// All that a user can see of a storage.
-template <class Storage>
-std::vector<std::string> state_of(Storage& storage) {
-  std::vector<std::string> state = quern_test::texts_of(storage);
-  for (const auto& count : storage.count())
-    state.push_back(count.queue + "/" + count.kind + " " + std::string(to_string(count.state)) + " " +
-                    std::to_string(count.count));
-  // That a queue was named once is no state.
-  for (const auto& queue : storage.queues())
-    if (queue.paused || queue.max_waiting > 0)
-      state.push_back(queue.name + (queue.paused ? " paused " : " limited ") +
-                      std::to_string(queue.max_waiting));
-  for (const std::string collection : {"c0", "c1"})
-    for (const auto& record : storage.list_records(collection, "", 1000))
-      state.push_back(collection + " " + record.key + " " + record.value.text());
-  for (int key = 0; key < 10; ++key) {
-    const auto holder = storage.key_holder("k" + std::to_string(key));
-    state.push_back("key " + std::to_string(key) + " " + (holder ? to_string(*holder) : "free"));
-  }
-  return state;
+namespace {
+const std::vector<std::string> none;
 }
-
-}  // namespace
 
 TEST_CASE("after a crash everything is as it was at the last write, whatever was done while that was written",
           "[storage][write-behind]") {
@@ -48,8 +25,7 @@ TEST_CASE("after a crash everything is as it was at the last write, whatever was
       CAPTURE(process);
       WriteBehindProcess running(path, clock);
       quern::WriteBehindStorage<quern::MemoryStorage, quern_test::FailingBackup>& storage = *running.storage;
-      if (process > 0)
-        REQUIRE(quern_test::differences(state_of(storage), expected) == std::vector<std::string>{});
+      if (process > 0) REQUIRE(differences(state_of(storage), expected) == none);
       const quern::JobId next = storage.reserve_ids(1);
       REQUIRE(next > largest);
       quern::StorageAdapter<quern_test::WriteBehind&> port(storage);
@@ -115,6 +91,6 @@ TEST_CASE("what a failed write had captured is written by the next one", "[stora
       running.crash();
     }
     WriteBehindProcess again(path, clock);
-    CHECK(quern_test::differences(state_of(*again.storage), expected) == std::vector<std::string>{});
+    CHECK(differences(state_of(*again.storage), expected) == none);
   }
 }

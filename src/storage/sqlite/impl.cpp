@@ -260,8 +260,7 @@ std::vector<InsertResult> SqliteStorage::Impl::insert_within(sqlite3* host, std:
   sqlite::check_version(db);
   sqlite::LaneBook lanes;  // its lanes go when the host rolls back, so they are not kept
   Work work(db, lanes, options_.clock.now(), false);
-  if (sqlite::keeper_of(db) && !sqlite::KeeperLock::try_take(full_path_))
-    throw sqlite::kept_elsewhere(path_);
+  if (sqlite::keeper_of(db) && !sqlite::KeeperLock::try_take(full_path_)) throw sqlite::kept_elsewhere(path_);
   std::vector<NewJob*> nameless;
   for (NewJob& job : jobs) {
     if (!job.id) nameless.push_back(&job);

@@ -69,6 +69,7 @@ NodeId become_keeper(Work& work, const NodeInfo& info, const ClockRef& clock) {
         true);
   }
   busy.reset();
+  work.db.run(sql::forget_nodes, boot, steady);  // nobody rescues from them while the jobs are in memory
   NodeInfo keeper = info;
   keeper.lease = std::chrono::days(1);  // the longest; nobody asks for it while the lock is held
   const NodeId id = register_node(work, keeper, clock);
