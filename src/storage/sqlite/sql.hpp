@@ -343,7 +343,7 @@ inline constexpr Statement working_nodes{
 inline constexpr Statement forget_nodes{
     "forget_nodes",
     "DELETE FROM quern_nodes WHERE (state <> 1 OR boot <> ?1 OR expires <= ?2) AND "
-    "NOT EXISTS (SELECT 1 FROM quern_claims c WHERE c.node = quern_nodes.id)"};
+    "NOT EXISTS (SELECT 1 FROM quern_claims WHERE node = quern_nodes.id)"};
 // SEARCH quern_nodes USING INTEGER PRIMARY KEY (rowid=?)
 inline constexpr Statement declare_dead{"declare_dead", "UPDATE quern_nodes SET state = 3 WHERE id = ?1"};
 // SEARCH quern_nodes USING INTEGER PRIMARY KEY (rowid=?)
