@@ -13,13 +13,13 @@
 
 #include "quern/core/log.hpp"
 #include "quern/core/random.hpp"
+#include "quern/core/runner.hpp"
 #include "quern/queue/queue_core.hpp"
 #include "quern/work/detail/queue_turns.hpp"
 #include "quern/work/detail/run_state.hpp"
 #include "quern/work/executor.hpp"
 #include "quern/work/handler_registry.hpp"
 #include "quern/work/node_lease.hpp"
-#include "quern/core/runner.hpp"
 
 namespace quern::inline v1 {
 
