@@ -57,7 +57,7 @@ void RandomLife::insert() {
     job.id = JobId{next_id_++};
     job.kind = kinds[random_.below(kinds.size())];
     job.queue = some("q", queue_count);
-    job.payload = Payload::json("[" + std::to_string(job.id.value) + "]");
+    job.payload = Payload::json(fmt::format("[{}]", job.id.value));
     job.priority = Priority{static_cast<int>(random_.below(4))};
     if (chance(30)) job.run_at = soon();
     if (chance(15)) job.deadline = soon();
@@ -243,8 +243,13 @@ std::vector<std::string> to_text(StoragePort& store) {
   JobFilter filter{.oldest_first = true, .limit = 1000};
   do {
     const JobPage page = store.list(filter);
-    for (const Job& job : page.jobs)
-      lines.push_back(to_text(JobImage{.job = job, .steps = store.steps(job.id)}));
+    for (const Job& job : page.jobs) {
+      JobImage
+          image;  // named, and filled afterwards: g++ 12 takes a temporary's members for uninitialized at -O3
+      image.job = job;
+      image.steps = store.steps(job.id);
+      lines.push_back(to_text(image));
+    }
     filter.after = page.next;
   } while (filter.after);
   for (const JobCount& count : store.count())

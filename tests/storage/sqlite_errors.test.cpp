@@ -1,6 +1,8 @@
 // What goes wrong with a file: each fault is a clear StorageError, loses nothing that was acknowledged, and
 // is over when its cause is.
 
+#include <fmt/format.h>
+
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -50,9 +52,10 @@ bool says(const StorageError& error, const std::string& text) {
 }
 
 JobId add_one(SqliteStorage& storage, std::size_t payload_size = 10) {
+  const std::string text(payload_size, 'x');
   const NewJob job{.id = storage.reserve_ids(1),
                    .kind = "work",
-                   .payload = quern::Payload::json('"' + std::string(payload_size, 'x') + '"')};
+                   .payload = quern::Payload::json(fmt::format("\"{}\"", text))};
   storage.insert({&job, 1});
   return job.id;
 }
