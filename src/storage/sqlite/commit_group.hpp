@@ -50,18 +50,15 @@ class GroupCall {
   friend class CallRange;
 
   enum class Turn : std::uint8_t { waiting, served, leading };
-  /// Where a caller sleeps. Shared, because who wakes it up holds it a moment longer than it sleeps: woken
-  /// under the lock it would run into that, and fall asleep again.
-  struct Seat {
-    void wake(Turn to);
-    [[nodiscard]] Turn sleep();
-
-    std::mutex mutex;  // guards turn
+  /// Where callers sleep until one wake-up for all of them. It outlives their calls: who wakes them holds it a
+  /// moment longer than they sleep.
+  struct Seats {
+    std::mutex mutex;  // guards the turns of those that sleep here
     std::condition_variable woken;
-    Turn turn = Turn::waiting;
   };
   GroupCall* next_ = nullptr;  // behind it in the queue
-  std::shared_ptr<Seat> seat_{};
+  std::shared_ptr<Seats> seats_{};
+  Turn turn_ = Turn::waiting;
 };
 
 /// What `body(work)` gives, kept for the caller.
@@ -146,8 +143,9 @@ class CallRange {
 /// that nobody else wants, and the slower the disk the larger the groups. A leader serves one group, its own,
 /// and nobody overtakes.
 ///
-/// Every caller sleeps by itself, so a wake-up wakes one thread and costs the others nothing. The next leader
-/// is woken first: its transaction runs while the others of the last group are still being woken.
+/// Whoever comes first while a group is at work sleeps alone, and those behind it sleep together: the next
+/// leader is woken first, so that its transaction runs while the last group is still waking up, and that group
+/// by one wake-up, whatever its size.
 class CommitQueue {
  public:
   CommitQueue() = default;
@@ -173,11 +171,13 @@ class CommitQueue {
   CallRange take();
   void hand_over();
   static void wake(const CallRange& group, const GroupCall& own);
+  [[nodiscard]] static GroupCall::Turn sleep(const GroupCall& call, GroupCall::Seats& seats);
 
   std::mutex mutex_;  // guards what follows; held for moments
   bool led_ = false;
   GroupCall* first_ = nullptr;
   GroupCall* last_ = nullptr;
+  std::shared_ptr<GroupCall::Seats> gathering_{};  // of those behind the first one
 };
 
 }  // namespace quern::inline v1::sqlite
