@@ -107,7 +107,7 @@ Enqueued QueueCore::enqueue_one(NewJob& job) {
   prepare(job);
   if (!job.id) job.id = take_ids(1);
   const std::span<const NewJob> one(&job, 1);
-  return answers(one, storage_.insert(one)).front();
+  return answer(job, storage_.insert(one).front());
 }
 
 void QueueCore::set_defaults(std::string_view kind, const JobDefaults& defaults) {
@@ -146,16 +146,17 @@ void check_queue_name(std::string_view queue, const JobLimits& limits) {
   if (queue.empty()) throw InvalidArgument("queue", "is empty");
 }
 
+Enqueued answer(const NewJob& job, const InsertResult& result) {
+  const bool added = result.status == InsertStatus::added || result.status == InsertStatus::repeated ||
+                     result.status == InsertStatus::replaced;
+  return {added ? job.id : result.holder, result.status};
+}
+
 std::vector<Enqueued> answers(std::span<const NewJob> jobs, std::span<const InsertResult> results) {
   assert(jobs.size() == results.size());
   std::vector<Enqueued> out;
   out.reserve(jobs.size());
-  for (std::size_t i = 0; i < jobs.size(); ++i) {
-    const InsertStatus status = results[i].status;
-    const bool added =
-        status == InsertStatus::added || status == InsertStatus::repeated || status == InsertStatus::replaced;
-    out.push_back({added ? jobs[i].id : results[i].holder, status});
-  }
+  for (std::size_t i = 0; i < jobs.size(); ++i) out.push_back(answer(jobs[i], results[i]));
   return out;
 }
 

@@ -109,6 +109,8 @@ void check_priority(Priority priority);
 /// Throws InvalidArgument (field "queue").
 void check_queue_name(std::string_view queue, const JobLimits& limits);
 
+/// What an enqueue answers, from what the storage said.
+[[nodiscard]] Enqueued answer(const NewJob& job, const InsertResult& result);
 /// One answer per job, from what the storage said.
 [[nodiscard]] std::vector<Enqueued> answers(std::span<const NewJob> jobs,
                                             std::span<const InsertResult> results);
