@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
+#include <thread>
 
 #include "core/busy_mutex.hpp"
 #include "quern/core/error.hpp"
@@ -25,24 +27,36 @@ struct MemoryStorage::Impl {
   auto alone(const Operation& operation, Wait wait = Wait::yes) {
     std::unique_lock lock(mutex);
     Call call{.now = clock.now()};
-    call.events_wanted = std::ranges::any_of(observers, [](const auto* o) { return o->wants_events(); });
+    call.events_wanted = std::ranges::any_of(*observers, [](const auto* o) { return o->wants_events(); });
     auto answer = operation(call);
-    for (StorageObserver* const observer : observers) {
+    for (StorageObserver* const observer : *observers) {
       if (!call.events.empty() && observer->wants_events()) observer->on_events(call.events);
       if (!call.asked_to_stop.empty()) observer->on_cancel(call.asked_to_stop);
-      if (call.work) observer->on_work();
     }
-    if (memory::ChangeLog* const log = jobs.log()) settle_changes(*log, lock, wait);
+    memory::ChangeLog* const log = jobs.log();
+    const std::uint64_t generation = log != nullptr ? log->take_urgent() : 0;
+    const bool enough = log != nullptr && log->take_enough();
+    if (call.work || call.ready)
+      tell_of_work(call, lock);
+    else
+      lock.unlock();
+    if (enough) log->tracker.enough_changed();
+    if (generation != 0 && wait == Wait::yes) log->tracker.await(generation);
     return answer;
   }
 
-  static void settle_changes(memory::ChangeLog& log, std::unique_lock<detail::BusyMutex>& lock, Wait wait) {
-    ChangeTracker& tracker = log.tracker;
-    const std::uint64_t generation = log.take_urgent();
-    const bool enough = log.take_enough();
+  /// Once the lock is free: whoever wakes up wants it at once.
+  void tell_of_work(const Call& call, std::unique_lock<detail::BusyMutex>& lock) {
+    const Observers& told = *observers;
+    telling.fetch_add(1);
     lock.unlock();
-    if (enough) tracker.enough_changed();
-    if (generation != 0 && wait == Wait::yes) tracker.await(generation);
+    for (StorageObserver* const observer : told) {
+      if (call.work)
+        observer->on_work();
+      else
+        observer->on_ready();
+    }
+    telling.fetch_sub(1);
   }
 
   void note_record(std::string_view collection, std::string_view key, bool by_itself = true) {
@@ -53,7 +67,9 @@ struct MemoryStorage::Impl {
   /// A dead or retired node is remembered as long as it holds jobs.
   void forget_empty_nodes() {
     for (const NodeId node : nodes.lost()) {
-      if (jobs.running(node) == 0) nodes.forget(node);
+      if (jobs.running(node) > 0) continue;
+      nodes.forget(node);
+      jobs.forget_node(node);
     }
   }
 
@@ -62,7 +78,21 @@ struct MemoryStorage::Impl {
   memory::Nodes nodes;
   memory::Jobs jobs;
   memory::Records records;
-  std::vector<StorageObserver*> observers;
+  using Observers = std::vector<StorageObserver*>;
+  /// Returns when nobody can still be telling the former ones.
+  template <class Change>
+  void change_observers(const Change& edit) {
+    std::unique_ptr<const Observers> old;
+    {
+      const std::lock_guard lock(mutex);
+      auto changed = std::make_unique<Observers>(*observers);
+      edit(*changed);
+      old = std::exchange(observers, std::move(changed));
+    }
+    while (telling.load() != 0) std::this_thread::yield();  // each takes but a moment
+  }
+  std::unique_ptr<const Observers> observers = std::make_unique<Observers>();
+  std::atomic<int> telling{0};  // calls that tell of work without the lock
 };
 
 MemoryStorage::MemoryStorage(ClockRef clock) : impl_(std::make_unique<Impl>(clock)) {}
@@ -270,13 +300,11 @@ bool MemoryStorage::erase_record(std::string_view collection, std::string_view k
 }
 
 void MemoryStorage::observe(StorageObserver& observer) {
-  const std::lock_guard lock(impl_->mutex);
-  impl_->observers.push_back(&observer);
+  impl_->change_observers([&](Impl::Observers& all) { all.push_back(&observer); });
 }
 
 void MemoryStorage::unobserve(StorageObserver& observer) {
-  const std::lock_guard lock(impl_->mutex);
-  std::erase(impl_->observers, &observer);
+  impl_->change_observers([&](Impl::Observers& all) { std::erase(all, &observer); });
 }
 
 void MemoryStorage::track(ChangeTracker& tracker, std::size_t count) {

@@ -69,12 +69,13 @@ struct ThreadExecutor::Shared {
   bool nudged = false;
   bool closing = false;
 
-  // One thread at a time looks for work a little longer before it sleeps, so that who brings some need not
-  // wake it.
+  // One idle thread watches: it looks for a while before it sleeps, so that who brings something need not wake
+  // it; and it can be woken without the lock, which it would then have to wait for.
+  enum Bell : int { quiet, asleep, rung, nudge_rung };  // an int, for a futex
   std::atomic<bool> has_helper{false};
-  std::atomic<bool> spinning{false};
-  std::atomic<bool> spin_nudge{false};
-  std::atomic<bool> tasks_wait{false};
+  std::atomic<bool> watched{false};
+  std::atomic<int> bell{quiet};
+  std::atomic<bool> tasks_wait{false};  // or the threads shall end
 
   void run(const std::shared_ptr<Worker>& me) {
     std::unique_lock lock(mutex);
@@ -88,11 +89,13 @@ struct ThreadExecutor::Shared {
         help_first = helper != nullptr && tasks.empty();
       } else if (closing) {
         break;
-      } else if (helper != nullptr && !spinning.load() && spin(lock)) {
-        help_first = true;
-      } else if (tasks.empty() && !nudged && !closing) {
+      } else {
+        tasks_wait.store(false);
         ++idle;
-        work_came.wait(lock, [&] { return closing || nudged || !tasks.empty(); });
+        if (helper != nullptr && !watched.load())
+          help_first = watch(lock);
+        else
+          work_came.wait(lock, [&] { return closing || nudged || !tasks.empty(); });
         --idle;
       }
     }
@@ -141,19 +144,35 @@ struct ThreadExecutor::Shared {
     if (--helping == 0) helped.notify_all();
   }
 
-  /// Looks for a nudge or a task for a moment; true: it was nudged. The lock is not held meanwhile.
-  bool spin(std::unique_lock<std::mutex>& lock) {
-    spinning.store(true);
+  /// Waits for a nudge or a task; true: it was nudged. The lock is not held meanwhile.
+  bool watch(std::unique_lock<std::mutex>& lock) {
+    watched.store(true);
     lock.unlock();
-    for (int i = 0; i < spins && !spin_nudge.load(std::memory_order_relaxed) &&
-                    !tasks_wait.load(std::memory_order_relaxed);
-         ++i)
-      detail::pause_a_moment();
-    // In this order: who sees `spinning` after setting the nudge can count on its being seen here.
-    spinning.store(false);
-    const bool was_nudged = spin_nudge.exchange(false);
-    lock.lock();
-    return was_nudged;
+    while (!tasks_wait.load()) {
+      for (int i = 0; i < spins && bell.load(std::memory_order_relaxed) == quiet &&
+                      !tasks_wait.load(std::memory_order_relaxed);
+           ++i)
+        detail::pause_a_moment();
+      int seen = quiet;
+      if (bell.compare_exchange_strong(seen, asleep)) {
+        bell.wait(asleep);
+        seen = bell.load();
+      }
+      if (seen == nudge_rung) break;
+      bell.compare_exchange_strong(seen, quiet);  // rung: something comes, or has come
+    }
+    lock.lock();  // first, so that nobody else watches before the bell is quiet
+    // In this order: who sees `watched` after setting the bell can count on its being seen here.
+    watched.store(false);
+    return bell.exchange(quiet) == nudge_rung;
+  }
+
+  /// Rings the watching thread's bell.
+  void ring(Bell with) {
+    int before = bell.load();
+    while (before != nudge_rung && !bell.compare_exchange_weak(before, with)) {
+    }
+    if (before == asleep) bell.notify_one();
   }
 
   /// Makes a thread more. Throws when there is none at all.
@@ -171,7 +190,9 @@ struct ThreadExecutor::Shared {
 
   /// So many threads more shall look for tasks.
   static void wake(std::size_t count, const std::shared_ptr<Shared>& self) {
-    for (std::size_t i = 0; i < std::min(count, self->idle); ++i) self->work_came.notify_one();
+    const bool watcher = self->watched.load();
+    for (std::size_t i = watcher ? 1 : 0; i < std::min(count, self->idle); ++i) self->work_came.notify_one();
+    if (watcher && count > 0) self->ring(rung);
     for (std::size_t i = self->idle; i < count; ++i) add_thread(self);
   }
 
@@ -195,7 +216,9 @@ ThreadExecutor::ThreadExecutor(ClockRef clock) : shared_(std::make_shared<Shared
 ThreadExecutor::~ThreadExecutor() {
   std::unique_lock lock(shared_->mutex);
   shared_->closing = true;
+  shared_->tasks_wait.store(true);
   shared_->work_came.notify_all();
+  if (shared_->watched.load()) shared_->ring(Shared::rung);
   shared_->thread_left.wait(lock, [&] { return shared_->workers.empty(); });
 }
 
@@ -205,17 +228,19 @@ void ThreadExecutor::post(TaskToken token, std::function<void()> task) {
   const std::lock_guard lock(shared_->mutex);
   if (shared_->idle <= shared_->tasks.size()) Shared::add_thread(shared_);
   shared_->tasks.push_back(std::move(made));
-  shared_->tasks_wait.store(true, std::memory_order_relaxed);
+  shared_->tasks_wait.store(true);
+  // Either may be at something else by now.
   shared_->work_came.notify_one();
+  if (shared_->watched.load()) shared_->ring(Shared::rung);
 }
 
 void ThreadExecutor::post_all(std::span<const std::shared_ptr<detail::ExecutorTask>> tasks) {
   const std::lock_guard lock(shared_->mutex);
   const std::size_t quick = shared_->quick();
   const std::size_t wanted = shared_->worth(shared_->tasks.size() + tasks.size());
+  shared_->tasks_wait.store(true);  // before the bell is rung
   if (quick < wanted) Shared::wake(wanted - quick, shared_);
   shared_->tasks.insert(shared_->tasks.end(), tasks.begin(), tasks.end());
-  shared_->tasks_wait.store(true, std::memory_order_relaxed);
 }
 
 void ThreadExecutor::stir() {
@@ -232,7 +257,7 @@ void ThreadExecutor::stir() {
     if (worker->stirs > 0) worker->hand.give_back(shared_->tasks);
   }
   const std::size_t waiting = shared_->tasks.size();
-  if (waiting > 0) shared_->tasks_wait.store(true, std::memory_order_relaxed);
+  if (waiting > 0) shared_->tasks_wait.store(true);
   const std::size_t quick = shared_->quick();
   // Where tasks take long the threads are doubled, so that soon each task has one.
   const std::size_t wanted = std::min(waiting, std::max(shared_->cores, slow));
@@ -248,13 +273,17 @@ bool ThreadExecutor::backlog() const {
 
 bool ThreadExecutor::nudge() noexcept {
   if (!shared_->has_helper.load()) return false;
-  if (shared_->spinning.load()) {
-    shared_->spin_nudge.store(true);
-    if (shared_->spinning.load()) return true;
+  if (shared_->watched.load()) {
+    shared_->ring(Shared::nudge_rung);
+    if (shared_->watched.load()) return true;
   }
   {
     const std::lock_guard lock(shared_->mutex);
     if (shared_->helper == nullptr || shared_->idle == 0) return false;
+    if (shared_->watched.load()) {  // since a moment ago
+      shared_->ring(Shared::nudge_rung);
+      return true;
+    }
     if (std::exchange(shared_->nudged, true)) return true;
   }
   shared_->work_came.notify_one();
@@ -276,7 +305,7 @@ void ThreadExecutor::abandon(TaskToken token) {
   (*found)->hand.give_back(shared_->tasks);
   shared_->workers.erase(found);
   shared_->thread_left.notify_all();
-  if (!shared_->tasks.empty()) shared_->tasks_wait.store(true, std::memory_order_relaxed);
+  if (!shared_->tasks.empty()) shared_->tasks_wait.store(true);
 }
 
 std::size_t ThreadExecutor::threads() const {

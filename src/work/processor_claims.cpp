@@ -26,29 +26,34 @@ std::size_t ProcessorCore::room_in(const QueueSlots& queue, std::size_t limit) c
   return room(running_of_queue_[place], queue.concurrency, limit);
 }
 
-ClaimRequest ProcessorCore::claim_request(std::size_t limit) const {
-  ClaimRequest request;
+ClaimRequest& ProcessorCore::claim_request(std::size_t limit) {
+  ClaimRequest& request = request_;
   request.node = lease_.node();
   request.limit = limit;
   request.ageing = options_.ageing;
   const int default_attempts = queue_.config().default_max_retries + 1;
-  request.kinds.reserve(kinds_.size());
+  std::size_t count = 0;
   for (const KindSlots& kind : kinds_) {
     const HandlerOptions& options = kind.entry->options;
     const std::size_t most = room(kind.running, options.concurrency, limit);
-    if (most > 0)
-      request.kinds.push_back(
-          {*kind.name, most, options.max_attempts > 0 ? options.max_attempts : default_attempts});
+    if (most == 0) continue;
+    if (count == request.kinds.size()) request.kinds.emplace_back();
+    ClaimLimit& asked = request.kinds[count++];
+    if (asked.name != *kind.name) asked.name = *kind.name;
+    asked.limit = most;
+    asked.max_attempts = options.max_attempts > 0 ? options.max_attempts : default_attempts;
   }
+  request.kinds.resize(count);
   return request;
 }
 
 void ProcessorCore::claim_jobs() {
   if (!want_claim_ || free_slots() == 0) return;
   if (turns_) return claim_in_turns();
-  ClaimRequest request = claim_request(std::min(free_slots(), batch));
+  ClaimRequest& request = claim_request(std::min(free_slots(), batch));
   if (!options_.queues.empty()) {
-    request.queues.emplace();
+    if (!request.queues) request.queues.emplace();
+    request.queues->clear();
     for (const QueueSlots& queue : options_.queues)
       if (const std::size_t most = room_in(queue, request.limit); most > 0)
         request.queues->push_back({queue.name, most});
@@ -69,7 +74,7 @@ void ProcessorCore::claim_in_turns() {
     const auto turn = turns_->next(left);
     if (!turn) break;
     const QueueSlots& queue = options_.queues.at(turn->queue);
-    ClaimRequest request = claim_request(turn->share);
+    ClaimRequest& request = claim_request(turn->share);
     const std::size_t most = room_in(queue, request.limit);
     std::vector<Claim> claims;
     if (most > 0 && !request.kinds.empty()) {
@@ -121,10 +126,9 @@ void ProcessorCore::start(std::vector<Claim> claims) {
   if (claims.empty()) return;
   const SteadyTime steady = storage_.clock().steady();
   busy_until_ = steady + std::chrono::seconds(1);
-  std::vector<std::shared_ptr<ExecutorTask>> tasks;
-  tasks.reserve(claims.size());
-  for (Claim& claim : claims) tasks.push_back(prepare_run(std::move(claim), steady));
-  post(tasks);
+  for (Claim& claim : claims) tasks_.push_back(prepare_run(std::move(claim), steady));
+  post(tasks_);
+  tasks_.clear();
 }
 
 void ProcessorCore::post(std::span<const std::shared_ptr<ExecutorTask>> tasks) {

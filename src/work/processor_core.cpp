@@ -121,6 +121,11 @@ ProcessorCore::~ProcessorCore() {
 }
 
 void ProcessorCore::on_work() noexcept {
+  shared_->due.store(true);
+  on_ready();
+}
+
+void ProcessorCore::on_ready() noexcept {
   if (shared_->work.exchange(true)) return;
   if (!shared_->helped.load() || !executor_.nudge()) waker_->wake();
 }
@@ -176,6 +181,28 @@ NextTick ProcessorCore::tick_locked(TimePoint now) noexcept {
     finishes_.clear();
     enter(Phase::stopped, steady);
   }
+  return plan(now, steady);
+}
+
+bool ProcessorCore::only_work() noexcept {
+  return calm_ && !shared_->due.load() && !shared_->cancel.load() && shared_->done.load() == nullptr &&
+         !lease_.lost() && shared_->work.exchange(false);
+}
+
+NextTick ProcessorCore::claim_only(TimePoint now) noexcept {
+  const SteadyTime steady = storage_.clock().steady();
+  want_claim_ = true;
+  try {
+    if (steady >= storage_retry_at_) claim_jobs();
+  } catch (const std::exception& e) {
+    storage_failed(e, steady);
+  }
+  return plan(now, steady);
+}
+
+NextTick ProcessorCore::plan(TimePoint now, SteadyTime steady) noexcept {
+  calm_ = phase_ == Phase::working && storage_failures_ == 0 && finishes_.empty() && reports_.empty() &&
+          !want_promote_ && !more_upkeep_ && !cancels_suspected_ && lease_.node();
   running_count_.store(busy_, std::memory_order_release);
   idle_.store(busy_ == 0 && finishes_.empty() && !want_claim_ && !want_promote_ && !more_upkeep_ &&
                   storage_failures_ == 0 && !shared_->anything_new(true),
@@ -257,7 +284,8 @@ void ProcessorCore::collect_results() {
     end_run(*slot);
   }
   done_.clear();
-  if (shared_->work.exchange(false)) want_claim_ = want_promote_ = true;
+  if (shared_->work.exchange(false)) want_claim_ = true;
+  if (shared_->due.exchange(false)) want_claim_ = want_promote_ = true;
   if (shared_->cancel.exchange(false)) cancels_suspected_ = true;
 }
 

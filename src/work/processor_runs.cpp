@@ -73,7 +73,8 @@ void ProcessorCore::help() noexcept {
     bool ring = false;
     {
       const std::lock_guard lock(tick_mutex_);
-      const NextTick next = tick_locked(storage_.clock().now());
+      const TimePoint now = storage_.clock().now();
+      const NextTick next = only_work() ? claim_only(now) : tick_locked(now);
       const bool sooner = next.at < planned_ && planned_ - next.at > clock_jitter;
       ring = sooner || stopped() || (ring_idle_.load() && idle());
       if (sooner) planned_ = next.at;
@@ -163,7 +164,7 @@ void ProcessorCore::request_stop(StopOptions options) noexcept {
     stop_wish_->wait = std::min(stop_wish_->wait, options.wait);
     stop_wish_->grace = std::min(stop_wish_->grace, options.grace);
   }
-  shared_->work.store(true, std::memory_order_release);  // so that no tick decides to sleep on an older state
+  shared_->due.store(true);  // so that no tick decides to sleep on an older state
   waker_->wake();
 }
 

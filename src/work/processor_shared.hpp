@@ -25,7 +25,7 @@ struct ProcessorCore::Shared {
   /// Fetches what is done into `runs`, in the order in which it came.
   void take_done(std::vector<std::shared_ptr<Run>>& runs);
   [[nodiscard]] bool anything_new(bool results_too) const {
-    if (work.load() || cancel.load()) return true;
+    if (work.load() || due.load() || cancel.load()) return true;
     return results_too && done.load() != nullptr;
   }
 
@@ -33,6 +33,8 @@ struct ProcessorCore::Shared {
   const JobLimits limits;
   const std::shared_ptr<Waker> waker;
   std::atomic<bool> work{true};
+  /// Something may be due earlier than before, or whoever ticks shall look at everything.
+  std::atomic<bool> due{true};
   std::atomic<bool> cancel{false};
   /// True while the executor's threads help: then a result needs no bell.
   std::atomic<bool> helped{false};

@@ -92,6 +92,19 @@ TEST_CASE("a delayed job starts at its time and the engine asks to be called the
   CHECK(runs == 1);
 }
 
+TEST_CASE("a ready job that nobody runs dies at its deadline, and the engine asks to be called then",
+          "[processor]") {
+  Engine engine;
+  engine.handlers.on("other", [](JobContext&) {});
+  const auto processor = engine.processor();
+  engine.settle(*processor);
+  const auto id = engine.queue.enqueue("work", quern::Payload(), {.deadline = quern::When::after(300ms)}).id;
+  const auto next = engine.settle(*processor);
+  CHECK(next.at == engine.clock.now() + 300ms);
+  engine.pass(*processor, 300ms);
+  CHECK(engine.queue.find(id)->state == JobState::dead);
+}
+
 TEST_CASE("an idle engine asks its storage for nothing between its polls", "[processor]") {
   int calls = 0;  // lives longer than the processor, whose end calls the storage, too
   int ticks = 0;

@@ -60,6 +60,9 @@ class StorageObserver {
 
   /// Jobs became ready, or wait for an earlier time than before. At most once per call, not per job.
   virtual void on_work() noexcept {}
+  /// The same where jobs became ready, and none waits for an earlier time than before. A storage may call
+  /// `on_work` instead.
+  virtual void on_ready() noexcept { on_work(); }
   /// Running jobs were asked to stop.
   virtual void on_cancel(std::span<const JobId> /*running*/) noexcept {}
   /// When false, the storage does not build events at all.

@@ -19,76 +19,56 @@ void check_request(const ClaimRequest& request) {
   }
 }
 
-/// What is still free of one kind's limit, or of one queue's.
-struct Room {
-  std::size_t left = 0;
-  int max_attempts = 0;  ///< Of a kind.
-};
-
 }  // namespace
 
-/// The ready jobs of one lane and priority, the next one at the front.
-struct Jobs::Reader {
-  Line* line = nullptr;
-  Lane* lane = nullptr;
-  Room* kind = nullptr;
-  Room* queue = nullptr;  ///< Null: every queue has room.
-  int level = 0;
-  // The place of its next job among all.
-  int turn_level = 0;
-  Line::Key turn{};
+void Jobs::look(Reader& reader, const ClaimRequest& request) const {
+  const auto key_of = [&](Slot slot) { return Line::Key{rows_[slot].run_at, rows_[slot].id}; };
+  reader.turn = key_of(reader.line->front(key_of));
+  reader.turn_level = reader.level;
+  if (request.ageing == Duration::zero()) return;
+  reader.turn_level = 0;
+  reader.turn.time = request.turn(Priority{reader.level}, reader.turn.time);
+}
 
-  struct LaterFirst {  // std::push_heap puts the greatest on top
-    bool operator()(const Reader& a, const Reader& b) const {
-      if (a.turn_level != b.turn_level) return b.turn_level < a.turn_level;
-      return b.turn < a.turn;
+std::size_t Jobs::find_readers(const ClaimRequest& request) {
+  readers_.clear();
+  const std::uint64_t number = ++claims_;
+  if (request.queues)
+    for (const ClaimLimit& queue : *request.queues)
+      if (Queue* const known = names_.find_queue(queue.name); known != nullptr && known->room.claim != number)
+        known->room = {.claim = number, .left = queue.limit};
+  std::size_t most = 0;
+  for (const ClaimLimit& kind : request.kinds) {
+    Kind* const known = names_.find_kind(kind.name);
+    if (known == nullptr || kind.limit == 0 || known->room.claim == number) continue;
+    known->room = {.claim = number, .left = kind.limit, .max_attempts = kind.max_attempts};
+    for (Lane* const lane : known->ready) {
+      Queue& queue = *lane->queue;
+      if (queue.paused || (request.queues && queue.room.claim != number)) continue;
+      most += lane->count(JobState::ready);
+      for (std::size_t level = 0; level < lane->ready.size(); ++level) {
+        Line* const line = lane->ready[level].get();
+        if (line == nullptr || line->empty()) continue;
+        Reader& reader = readers_.emplace_back();
+        reader.line = line;
+        reader.lane = lane;
+        reader.kind = &known->room;
+        reader.queue = request.queues ? &queue.room : nullptr;
+        reader.level = static_cast<int>(level);
+        look(reader, request);
+      }
     }
-  };
-};
+  }
+  return most;
+}
 
 std::vector<Claim> Jobs::claim(Call& call, const ClaimRequest& request) {
   check_request(request);
   if (!nodes_.alive(request.node)) return {};
-  std::map<const Kind*, Room> kinds;
-  std::map<const Queue*, Room> queues;
-  if (request.queues)
-    for (const ClaimLimit& queue : *request.queues)
-      if (const Queue* const known = names_.find_queue(queue.name))
-        queues.emplace(known, Room{.left = queue.limit});
-
-  const auto key_of = [&](Slot slot) { return Line::Key{rows_[slot].run_at, rows_[slot].id}; };
-  const bool ageing = request.ageing > Duration::zero();
-  const auto look = [&](Reader& reader) {
-    reader.turn = key_of(reader.line->front(key_of));
-    reader.turn_level = reader.level;
-    if (!ageing) return;
-    reader.turn_level = 0;
-    reader.turn.time = request.turn(Priority{reader.level}, reader.turn.time);
-  };
-  std::vector<Reader> readers;
-  for (const ClaimLimit& kind : request.kinds) {
-    const Kind* const known = names_.find_kind(kind.name);
-    if (known == nullptr || kind.limit == 0) continue;
-    const auto [room, added] = kinds.try_emplace(known, Room{kind.limit, kind.max_attempts});
-    if (!added) continue;
-    for (Lane* const lane : known->ready) {
-      if (lane->queue->paused) continue;
-      const auto queue = queues.find(lane->queue);
-      if (request.queues && queue == queues.end()) continue;
-      for (std::size_t level = 0; level < lane->ready.size(); ++level) {
-        Line* const line = lane->ready[level].get();
-        if (line == nullptr || line->empty()) continue;
-        Reader reader{.line = line,
-                      .lane = lane,
-                      .kind = &room->second,
-                      .queue = request.queues ? &queue->second : nullptr,
-                      .level = static_cast<int>(level)};
-        look(reader);
-        readers.push_back(reader);
-      }
-    }
-  }
+  const std::size_t most = find_readers(request);
+  std::vector<Reader>& readers = readers_;
   std::make_heap(readers.begin(), readers.end(), Reader::LaterFirst{});
+  const auto key_of = [&](Slot slot) { return Line::Key{rows_[slot].run_at, rows_[slot].id}; };
 
   std::vector<Claim> claims;
   std::vector<JobId> expired;  // what an expiry sets free is for the next claim
@@ -107,7 +87,7 @@ std::vector<Claim> Jobs::claim(Call& call, const ClaimRequest& request) {
       reader.line->remove(row, key_of(slot));
       expired.push_back(row.job_id());
     } else {
-      if (claims.empty()) claims.reserve(std::min(request.limit, std::size_t{64}));
+      if (claims.empty()) claims.reserve(std::min({request.limit, most, std::size_t{64}}));
       --reader.kind->left;
       if (reader.queue != nullptr) --reader.queue->left;
       give(call, request, slot, reader.kind->max_attempts, claims);
@@ -115,7 +95,7 @@ std::vector<Claim> Jobs::claim(Call& call, const ClaimRequest& request) {
     if (reader.line->empty()) {
       readers.pop_back();
     } else {
-      look(reader);
+      look(reader, request);
       std::push_heap(readers.begin(), readers.end(), Reader::LaterFirst{});
     }
   }

@@ -175,7 +175,7 @@ void Jobs::add_row(Call& call, const NewJob& job, const StandIns& stand_ins) {
   ids_.add(row.id, slot, lane(row).id, row.created_at);
   if (const More* const rest = has_more(row); rest != nullptr && rest->deadline != TimePoint::max()) {
     ++deadline_count_;
-    expect_deadline(row);
+    if (expect_deadline(row)) call.work = true;
   }
   if (const More* const rest = has_more(row); rest != nullptr && !rest->parents.empty()) {
     row.set_state(JobState::blocked);
@@ -187,7 +187,9 @@ void Jobs::add_row(Call& call, const NewJob& job, const StandIns& stand_ins) {
   row.set_state(ready ? JobState::ready : JobState::scheduled);
   link(slot, row);
   event(call, JobEventType::created, row);
-  if (ready || scheduled_.top([&](const DueHeap::Entry& e) { return is_due(e); })->id == row.id)
+  if (ready)
+    call.ready = true;
+  else if (scheduled_.top([&](const DueHeap::Entry& e) { return is_due(e); })->id == row.id)
     call.work = true;
 }
 

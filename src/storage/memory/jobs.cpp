@@ -39,7 +39,7 @@ void Jobs::wait_until(Call& call, Row& row, TimePoint run_at) {
     r.set_state(JobState::scheduled);
     r.run_at = run_at;
   });
-  if (ran) expect_deadline(row);
+  if (ran && expect_deadline(row)) call.work = true;
   const DueHeap::Entry* const next = scheduled_.top([&](const DueHeap::Entry& e) { return is_due(e); });
   if (next->id == row.id) call.work = true;
 }
@@ -50,15 +50,16 @@ void Jobs::make_ready(Call& call, Row& row, TimePoint run_at) {
     r.set_state(JobState::ready);
     r.run_at = run_at;
   });
-  if (ran) expect_deadline(row);
-  call.work = true;
+  if (ran && expect_deadline(row)) call.work = true;
+  call.ready = true;
 }
 
-void Jobs::expect_deadline(const Row& row) {
+bool Jobs::expect_deadline(const Row& row) {
   const More* const rest = has_more(row);
-  if (rest == nullptr || rest->deadline == TimePoint::max()) return;
+  if (rest == nullptr || rest->deadline == TimePoint::max()) return false;
   deadlines_.tidy(deadline_count_, [&](const DueHeap::Entry& entry) { return can_expire(entry); });
   deadlines_.add({rest->deadline, row.id});
+  return true;
 }
 
 void Jobs::lease_lost(Call& call, const RunRef& run) const {

@@ -30,7 +30,8 @@ struct Call {
   TimePoint now{};
   bool events_wanted = false;
   std::vector<JobEvent> events{};
-  bool work = false;                   ///< Something is ready, or due earlier than before.
+  bool ready = false;                  ///< Something is ready.
+  bool work = false;                   ///< Something may be due earlier than before.
   std::vector<JobId> asked_to_stop{};  ///< Running jobs.
 };
 
@@ -85,6 +86,8 @@ class Jobs {
   [[nodiscard]] std::vector<Step> steps(JobId id) const;
   [[nodiscard]] std::vector<JobId> asked_to_stop(NodeId node) const;
   [[nodiscard]] std::size_t running(NodeId node) const;
+  /// It runs nothing, and never will again.
+  void forget_node(NodeId node) { running_.erase(node.value); }
 
   // read.cpp
   [[nodiscard]] std::vector<std::optional<Job>> find(std::span<const JobId> ids) const;
@@ -174,8 +177,8 @@ class Jobs {
   void unlink_ready(Row& row);
   [[nodiscard]] bool is_due(const DueHeap::Entry& entry) const;
   [[nodiscard]] bool can_expire(const DueHeap::Entry& entry) const;
-  /// Where it has a deadline: it waits (again), and may miss it.
-  void expect_deadline(const Row& row);
+  /// Where it has a deadline: it waits (again), and may miss it. True: there is one to look at in time.
+  bool expect_deadline(const Row& row);
   /// The row is gone after this.
   void forget(Slot slot);
 
@@ -227,7 +230,28 @@ class Jobs {
   void check_batch(std::span<const NewJob> jobs, Coming& coming) const;
 
   // claim.cpp
-  struct Reader;
+  /// The ready jobs of one lane and priority, the next one at the front.
+  struct Reader {
+    Line* line = nullptr;
+    Lane* lane = nullptr;
+    Room* kind = nullptr;
+    Room* queue = nullptr;  ///< Null: every queue has room.
+    int level = 0;
+    // The place of its next job among all.
+    int turn_level = 0;
+    Line::Key turn{};
+
+    struct LaterFirst {  // std::push_heap puts the greatest on top
+      bool operator()(const Reader& a, const Reader& b) const {
+        if (a.turn_level != b.turn_level) return b.turn_level < a.turn_level;
+        return b.turn < a.turn;
+      }
+    };
+  };
+  /// Fills `readers_` with what the request asks for; the answer is how many jobs they have at most.
+  std::size_t find_readers(const ClaimRequest& request);
+  /// Fills in whose turn it is there.
+  void look(Reader& reader, const ClaimRequest& request) const;
   void give(Call& call, const ClaimRequest& request, Slot slot, int max_attempts, std::vector<Claim>& claims);
 
   // finish.cpp
@@ -248,8 +272,8 @@ class Jobs {
   DueHeap scheduled_;
   DueHeap deadlines_;
   std::size_t scheduled_count_ = 0;
-  std::size_t deadline_count_ = 0;  // jobs that have a deadline
-  std::map<std::uint64_t, NodeRuns> running_;
+  std::size_t deadline_count_ = 0;             // jobs that have a deadline
+  std::map<std::uint64_t, NodeRuns> running_;  // of nodes that ran something; see forget_node
   std::map<std::string, std::set<JobId>> tenants_;
   std::map<std::string, std::set<JobId>> tags_;
   std::unordered_map<std::string, JobId> keys_;  // who holds each unique key, by its state
@@ -257,6 +281,8 @@ class Jobs {
   std::vector<JobId> unresolved_;                // blocked jobs that were restored, until `restored`
   std::optional<ChangeLog> log_;
   std::uint64_t next_id_ = 1;
+  std::uint64_t claims_ = 0;     // counts calls
+  std::vector<Reader> readers_;  // only within a claim; kept for its memory
 };
 
 }  // namespace quern::inline v1::memory

@@ -19,8 +19,16 @@ namespace quern::inline v1::memory {
 
 struct Lane;
 
+/// What a claim may still take of one kind, or from one queue.
+struct Room {
+  std::uint64_t claim = 0;  ///< Counts claims: of another one it means nothing.
+  std::size_t left = 0;
+  int max_attempts = 0;  ///< Of a kind.
+};
+
 struct Queue {
   std::string name;
+  Room room{};
   bool paused = false;
   std::uint64_t max_waiting = 0;
   std::vector<Lane*> lanes;
@@ -28,6 +36,7 @@ struct Queue {
 
 struct Kind {
   std::string name;
+  Room room{};
   std::vector<Lane*> ready;                 ///< Its lanes that have ready jobs.
   std::optional<JobDurability> durability;  ///< Where changes are tracked, once it was asked for.
 };

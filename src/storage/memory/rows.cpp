@@ -111,7 +111,6 @@ void Jobs::unlink(Row& row) {
     runs.slots.pop_back();
     row.place = no_slot;
     if (!runs.asked_to_stop.empty()) runs.asked_to_stop.erase(row.job_id());
-    if (runs.slots.empty()) running_.erase(found);
   } else if (is_terminal(state) && row.place != no_slot) {
     in.ended_line(state).remove(row, ended_key(row));
   }

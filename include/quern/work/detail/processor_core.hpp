@@ -146,6 +146,7 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
 
   // StorageObserver
   void on_work() noexcept override;
+  void on_ready() noexcept override;
   void on_cancel(std::span<const JobId> running) noexcept override;
   [[nodiscard]] bool wants_foreign_changes() const noexcept override { return true; }
   void on_foreign_change() noexcept override;
@@ -156,6 +157,12 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   [[nodiscard]] const JobLimits& limits() const override;
 
   NextTick tick_locked(TimePoint now) noexcept;
+  /// True: jobs are ready, and there is nothing else that a tick would have to look after before its time.
+  [[nodiscard]] bool only_work() noexcept;
+  /// What is left of a tick then.
+  NextTick claim_only(TimePoint now) noexcept;
+  /// The end of each tick: what others may see of it, and when the next one is due.
+  NextTick plan(TimePoint now, SteadyTime steady) noexcept;
   void collect_results();
   void handle_lost_node();
   void ring_alarms(SteadyTime steady);
@@ -165,7 +172,7 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   void claim_jobs();
   void claim_in_turns();
   /// For at most `limit` jobs, as far as the kinds' limits allow.
-  [[nodiscard]] ClaimRequest claim_request(std::size_t limit) const;
+  [[nodiscard]] ClaimRequest& claim_request(std::size_t limit);
   /// How many more jobs of the queue may run here, at most `limit`.
   [[nodiscard]] std::size_t room_in(const QueueSlots& queue, std::size_t limit) const;
   void flush_finishes();
@@ -216,14 +223,17 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   std::vector<Slot> slots_;  // as many as were busy at once
   std::vector<std::uint32_t> free_slots_;
   std::size_t busy_ = 0;
-  SteadyTime next_alarm_ = SteadyTime::max();  // no alarm rings before
-  std::vector<KindSlots> kinds_;               // by name
-  std::vector<int> running_of_queue_;          // of options_.queues
-  std::vector<std::shared_ptr<Run>> done_;     // only within collect_results
+  SteadyTime next_alarm_ = SteadyTime::max();         // no alarm rings before
+  std::vector<KindSlots> kinds_;                      // by name
+  std::vector<int> running_of_queue_;                 // of options_.queues
+  std::vector<std::shared_ptr<Run>> done_;            // only within collect_results
+  std::vector<std::shared_ptr<ExecutorTask>> tasks_;  // only within start
+  ClaimRequest request_;                              // kept for its memory
   std::optional<QueueTurns> turns_;
   std::vector<Finish> finishes_;
   std::vector<ProgressUpdate> reports_;
 
+  bool calm_ = false;  // when the last tick ended, nothing waited to be written or looked at
   bool want_claim_ = true;
   bool want_promote_ = true;
   bool cancels_suspected_ = true;
