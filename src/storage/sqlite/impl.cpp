@@ -106,7 +106,10 @@ void SqliteStorage::Impl::tell(const Work& work) const noexcept {
   for (StorageObserver* const observer : observers_) {
     if (!work.events.empty() && observer->wants_events()) observer->on_events(work.events);
     if (!work.asked_to_stop.empty()) observer->on_cancel(work.asked_to_stop);
-    if (work.has_work) observer->on_work();
+    if (work.has_work)
+      observer->on_work();
+    else if (work.ready)
+      observer->on_ready();
   }
 }
 

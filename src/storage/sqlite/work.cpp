@@ -167,7 +167,7 @@ void Work::make_ready(JobId id, LaneId lane, Priority priority, TimePoint run_at
   }
   add_expiry(id, deadline);
   count(lane, JobState::ready, 1);
-  has_work = true;
+  ready = true;
 }
 
 void Work::block(JobId id, LaneId lane, std::optional<TimePoint> deadline) {

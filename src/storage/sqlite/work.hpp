@@ -81,7 +81,8 @@ class Work {
   // What the observers will be told.
   std::vector<JobEvent> events;
   std::vector<JobId> asked_to_stop;
-  bool has_work = false;  ///< Something is ready, or due earlier than anything before.
+  bool ready = false;     ///< Something is ready.
+  bool has_work = false;  ///< Something may be due earlier than anything before.
 
   /// Whether the table has any row; `any` is one of the sql::any_... statements. Asked once.
   [[nodiscard]] bool has_any(const Statement& any);
