@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 
 #include "testing/scene.hpp"
@@ -311,6 +312,37 @@ void add_signal_cases(Cases& cases) {
     const std::vector ids{waiting, running, JobId{987'654'321}};
     s.store().cancel(ids, "x");
     QUERN_EXPECT_EQ(recorder.cancels(), std::vector{running});
+  });
+
+  add_case(cases, "what may be due sooner than before is not told as if it were just ready", [](Scene& s) {
+    class Listener final : public StorageObserver {
+     public:
+      void on_work() noexcept override { told_ = true; }
+      void on_ready() noexcept override {}  // a storage may tell of both by on_work
+      [[nodiscard]] bool told() { return told_.exchange(false); }
+
+     private:
+      std::atomic<bool> told_{false};
+    };
+    Listener listener;
+    s.store().observe(listener);
+    const auto add = [&](When run_at, std::optional<When> deadline) {
+      NewJob job = s.job();
+      job.run_at = run_at;
+      job.deadline = deadline;
+      QUERN_EXPECT_EQ(s.insert(job).status, InsertStatus::added);
+      return job.id;
+    };
+    add(When::after(1h), std::nullopt);
+    QUERN_EXPECT(listener.told());
+    add(When::after(1min), std::nullopt);
+    QUERN_EXPECT(listener.told());
+    const JobId id = add({}, When::after(1s));  // ready, but it may miss its deadline
+    QUERN_EXPECT(listener.told());
+    const auto claim = s.start(id);
+    s.fail(claim, When::after(500ms));
+    QUERN_EXPECT(listener.told());
+    s.store().unobserve(listener);
   });
 
   add_case(cases, "an observer that wants no events gets none, and one that left is told nothing",
