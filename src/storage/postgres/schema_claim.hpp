@@ -57,10 +57,12 @@ DECLARE
   -- The lines, and those of them that are wanted, with the numbers of their kinds and queues.
   v_lanes integer[]; v_priorities smallint[]; v_run_ats bigint[]; v_firsts bigint[];
   w_lanes integer[]; w_priorities smallint[]; w_run_ats bigint[]; w_firsts bigint[]; w_kinds integer[]; w_queues integer[];
-  -- What this round wants: jobs, and the rows that they are in.
-  r_ids bigint[]; r_firsts bigint[]; r_lanes integer[]; r_priorities smallint[]; r_run_ats bigint[]; r_kinds integer[];
-  r_queues integer[]; r_changed boolean[];
-  v_locked bigint[];
+  -- What this round wants: jobs in order, and of each the row that it is in.
+  r_ids bigint[]; r_tids tid[]; r_firsts bigint[]; r_sizes integer[]; r_lanes integer[]; r_priorities smallint[];
+  r_run_ats bigint[]; r_changed boolean[]; r_kinds integer[]; r_queues integer[];
+  v_free boolean;  -- only p_limit bounds
+  v_picked integer[];
+  v_locked tid[];
   v_skipped bigint[] := '{}';
   v_aside bigint[] := '{}';
   v_rows integer := greatest(p_rows, 2);
@@ -73,7 +75,6 @@ DECLARE
   v_used integer := 0;
   v_before integer;
   v_first @.place;  -- of those that were skipped
-  r record;
   o @.claimed;
 BEGIN
   c := @.begin(c);
@@ -95,43 +96,49 @@ BEGIN
       WHERE NOT EXISTS (SELECT FROM @.queue q WHERE q.name = n.queue AND q.paused)) l
     WHERE l.kind IS NOT NULL AND l.queue IS NOT NULL;
   IF p_queues IS NULL THEN p_queue_limits := ARRAY[p_limit]; END IF;
+  v_free := p_limit <= ALL(p_kind_limits) AND p_limit <= ALL(p_queue_limits);
 
   WHILE v_left > 0 AND w_lanes IS NOT NULL LOOP
     -- The next jobs in order. Of a line that has more rows than were read, only what stands before those is certain.
-    r_ids := '{}'; r_firsts := '{}'; r_lanes := '{}'; r_priorities := '{}'; r_run_ats := '{}'; r_kinds := '{}';
-    r_queues := '{}'; r_changed := '{}';
-    v_found := 0;
-    v_more := false;
-    FOR r IN
+    SELECT array_agg(q.id), array_agg(q.tid), array_agg(q.first), array_agg(q.size), array_agg(q.lane),
+        array_agg(q.priority), array_agg(q.run_at), array_agg(q.changed), array_agg(q.kind), array_agg(q.queue),
+        count(*), coalesce(bool_or(q.cut), false)
+      INTO r_ids, r_tids, r_firsts, r_sizes, r_lanes, r_priorities, r_run_ats, r_changed, r_kinds, r_queues, v_found, v_more
+      FROM (
       WITH chunk AS MATERIALIZED (
-        SELECT l.lane, l.priority, l.kind, l.queue, x.run_at, x.first, x.ids, x.changed, x.n,
-          CASE WHEN p_ageing > 0 THEN 0 ELSE l.priority END AS k1,
+        SELECT l.lane, l.priority, l.kind, l.queue, x.*, CASE WHEN p_ageing > 0 THEN 0 ELSE l.priority END AS k1,
           CASE WHEN p_ageing > 0 THEN @.turn(x.run_at, p_ageing, l.priority) ELSE x.run_at END AS k2
         FROM unnest(w_lanes, w_priorities, w_run_ats, w_firsts, w_kinds, w_queues)
           l(lane, priority, run_at, first, kind, queue)
-        CROSS JOIN LATERAL (SELECT y.run_at, y.first, y.ids, y.changed, row_number() OVER () AS n FROM (
-          SELECT z.run_at, z.first, z.ids, z.changed FROM @.ready z WHERE z.lane = l.lane AND z.priority = l.priority
-            AND (z.run_at, z.first) >= (l.run_at, l.first) AND z.first <> ALL(v_skipped)
+        CROSS JOIN LATERAL (SELECT y.*, row_number() OVER () AS n FROM (
+          SELECT z.ctid AS tid, z.run_at, z.first, z.ids, z.changed FROM @.ready z WHERE z.lane = l.lane
+            AND z.priority = l.priority AND (z.run_at, z.first) >= (l.run_at, l.first) AND z.first <> ALL(v_skipped)
             ORDER BY z.run_at, z.first LIMIT v_rows) y) x
         WHERE p_kind_limits[l.kind] > 0 AND p_queue_limits[l.queue] > 0),
       horizon AS (SELECT k1, k2, first FROM chunk WHERE n = v_rows ORDER BY k1, k2, first LIMIT 1)
-      SELECT x.*, u.id, h.first IS NOT NULL AS cut FROM chunk x CROSS JOIN LATERAL unnest(x.ids) u(id)
-        LEFT JOIN horizon h ON true
+      SELECT x.*, cardinality(x.ids) AS size, u.id, h.first IS NOT NULL AS cut FROM chunk x
+        CROSS JOIN LATERAL unnest(x.ids) u(id) LEFT JOIN horizon h ON true
         WHERE (h.first IS NULL OR (x.k1, x.k2, u.id) <= (h.k1, h.k2, h.first)) AND u.id <> ALL(v_aside)
-        ORDER BY x.k1, x.k2, u.id
-    LOOP
-      v_found := v_found + 1;
-      v_more := v_more OR r.cut;
-      IF p_kind_limits[r.kind] <= 0 OR p_queue_limits[r.queue] <= 0 THEN CONTINUE; END IF;
-      r_ids := r_ids || r.id; r_firsts := r_firsts || r.first; r_lanes := r_lanes || r.lane;
-      r_priorities := r_priorities || r.priority; r_run_ats := r_run_ats || r.run_at; r_kinds := r_kinds || r.kind;
-      r_queues := r_queues || r.queue; r_changed := r_changed || r.changed;
-      p_kind_limits[r.kind] := p_kind_limits[r.kind] - 1;
-      p_queue_limits[r.queue] := p_queue_limits[r.queue] - 1;
-      v_left := v_left - 1;
-      EXIT WHEN v_left = 0;
-    END LOOP;
-    IF cardinality(r_ids) = 0 THEN
+        ORDER BY x.k1, x.k2, u.id LIMIT CASE WHEN v_free THEN v_left END) q;
+    IF v_free THEN
+      v_left := v_left - v_found;
+    ELSIF v_found > 0 THEN
+      v_picked := '{}';
+      FOR i IN 1..v_found LOOP
+        CONTINUE WHEN p_kind_limits[r_kinds[i]] <= 0 OR p_queue_limits[r_queues[i]] <= 0;
+        v_picked := v_picked || i;
+        p_kind_limits[r_kinds[i]] := p_kind_limits[r_kinds[i]] - 1;
+        p_queue_limits[r_queues[i]] := p_queue_limits[r_queues[i]] - 1;
+        v_left := v_left - 1;
+        EXIT WHEN v_left = 0;
+      END LOOP;
+      SELECT array_agg(r_ids[i]), array_agg(r_tids[i]), array_agg(r_firsts[i]), array_agg(r_sizes[i]), array_agg(r_lanes[i]),
+          array_agg(r_priorities[i]), array_agg(r_run_ats[i]), array_agg(r_changed[i]), array_agg(r_kinds[i]),
+          array_agg(r_queues[i])
+        INTO r_ids, r_tids, r_firsts, r_sizes, r_lanes, r_priorities, r_run_ats, r_changed, r_kinds, r_queues
+        FROM unnest(v_picked) i;
+    END IF;
+    IF r_ids IS NULL THEN
       -- Nothing but what others have locked: wait for the first of it, once.
       IF v_found = 0 AND v_got = 0 AND NOT v_waited AND cardinality(v_skipped) > 0 THEN
         v_waited := true;
@@ -145,21 +152,20 @@ BEGIN
       CONTINUE;
     END IF;
 
-    SELECT array_agg(z.first) INTO v_locked FROM (
-      SELECT y.first FROM (SELECT DISTINCT lane, priority, run_at, first FROM unnest(r_lanes, r_priorities, r_run_ats, r_firsts)
-          d(lane, priority, run_at, first) OFFSET 0) d
-        JOIN @.ready y ON y.lane = d.lane AND y.priority = d.priority AND y.run_at = d.run_at AND y.first = d.first
-        FOR UPDATE OF y SKIP LOCKED) z;
+    -- A row that is still the one that was read holds the same ids.
+    SELECT array_agg(z.tid) INTO v_locked FROM (
+      SELECT y.ctid AS tid, y.first FROM @.ready y WHERE y.ctid = ANY(ARRAY(SELECT DISTINCT x FROM unnest(r_tids) x))
+        FOR UPDATE SKIP LOCKED) z
+      WHERE z.tid = ANY(r_tids) AND z.first = r_firsts[array_position(r_tids, z.tid)];
 
-    -- Everything about these jobs, from the rows as they are now that they are locked.
+    -- Everything about these jobs.
     FOR o IN
       WITH p AS MATERIALIZED (
-        SELECT u.* FROM unnest(r_ids, r_firsts, r_lanes, r_priorities, r_run_ats, r_changed) WITH ORDINALITY
-          u(id, first, lane, priority, run_at, changed, n)
-        JOIN @.ready y ON y.lane = u.lane AND y.priority = u.priority AND y.run_at = u.run_at AND y.first = u.first
-        WHERE u.first = ANY(v_locked) AND u.id = ANY(y.ids)),
+        SELECT u.* FROM unnest(r_ids, r_tids, r_sizes, r_lanes, r_priorities, r_run_ats, r_changed) WITH ORDINALITY
+          u(id, tid, size, lane, priority, run_at, changed, n)
+        WHERE u.tid = ANY(v_locked)),
       j AS MATERIALIZED (
-        SELECT p.n, p.id, p.lane, p.priority, p.run_at, p.first, p.changed, coalesce(h.run, 1) AS run,
+        SELECT p.n, p.id, p.tid, p.size, p.lane, p.priority, p.run_at, p.changed, coalesce(h.run, 1) AS run,
           coalesce(h.attempt, 0) + 1 AS attempt, coalesce(h.epoch, 0) + 1 AS epoch,
           CASE WHEN b.max_attempts > 0 THEN b.max_attempts ELSE p_kind_attempts[array_position(p_kinds, a.kind)] END
             AS max_attempts,
@@ -169,18 +175,12 @@ BEGIN
         FROM p JOIN @.lane a ON a.id = p.lane LEFT JOIN @.job b ON b.id = p.id
         LEFT JOIN @.changed h ON p.changed AND h.id = p.id),
       g AS MATERIALIZED (SELECT * FROM j WHERE sound AND (deadline IS NULL OR deadline > c.now)),
-      taken AS MATERIALIZED (
-        SELECT lane, priority, run_at, first, array_agg(id) AS ids FROM g GROUP BY lane, priority, run_at, first),
-      d AS (
-        DELETE FROM @.ready y USING taken t WHERE y.lane = t.lane AND y.priority = t.priority AND y.run_at = t.run_at
-          AND y.first = t.first AND cardinality(y.ids) = cardinality(t.ids)),
+      taken AS MATERIALIZED (SELECT tid, array_agg(id) AS ids, count(*) = min(size) AS whole FROM g GROUP BY tid),
+      d AS (DELETE FROM @.ready y WHERE y.ctid = ANY(ARRAY(SELECT tid FROM taken WHERE whole))),
       u AS (
-        UPDATE @.ready y SET ids = z.rest, first = z.rest[1] FROM taken t CROSS JOIN LATERAL (
-            SELECT array_agg(i.id ORDER BY i.id) AS rest FROM @.ready x CROSS JOIN LATERAL unnest(x.ids) i(id)
-            WHERE x.lane = t.lane AND x.priority = t.priority AND x.run_at = t.run_at AND x.first = t.first
-              AND i.id <> ALL(t.ids)) z
-          WHERE y.lane = t.lane AND y.priority = t.priority AND y.run_at = t.run_at AND y.first = t.first
-            AND cardinality(y.ids) > cardinality(t.ids)),
+        UPDATE @.ready y SET (ids, first) = (SELECT array_agg(i.id ORDER BY i.id), min(i.id) FROM taken t
+            CROSS JOIN LATERAL unnest(y.ids) i(id) WHERE t.tid = y.ctid AND i.id <> ALL(t.ids))
+          WHERE y.ctid = ANY(ARRAY(SELECT tid FROM taken WHERE NOT whole))),
       k AS (
         INSERT INTO @.claim SELECT p_token, v_part + row_number() OVER (), p_node, c.now, lane, attempt, epoch, max_attempts,
           keyed, changed, min(id), max(id), array_agg(id ORDER BY id) FROM g
@@ -210,7 +210,7 @@ BEGIN
         p_kind_limits[r_kinds[i]] := p_kind_limits[r_kinds[i]] + 1;
         p_queue_limits[r_queues[i]] := p_queue_limits[r_queues[i]] + 1;
         v_left := v_left + 1;
-        IF v_locked IS NULL OR r_firsts[i] <> ALL(v_locked) THEN
+        IF v_locked IS NULL OR r_tids[i] <> ALL(v_locked) THEN
           IF cardinality(v_skipped) = 0 THEN
             v_first.lane := r_lanes[i];
             v_first.priority := r_priorities[i];

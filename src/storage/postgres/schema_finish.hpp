@@ -109,7 +109,7 @@ CREATE FUNCTION @.finish(c @.ctx, p_ids bigint[], p_epochs bigint[], p_nodes big
   p_outcomes smallint[], p_results text[], p_messages text[], p_faults smallint[], p_reasons smallint[], p_ats bigint[],
   p_afters bigint[], p_jobs jsonb, p_records jsonb) RETURNS SETOF @.out LANGUAGE plpgsql @set AS $$
 DECLARE
-  v_claims bigint[] := ARRAY(SELECT DISTINCT x FROM unnest(p_claims) x);
+  v_claims bigint[] := ARRAY(SELECT DISTINCT x FROM unnest(p_claims) x ORDER BY 1);
   v_done bigint[] := '{}';
   v_numbers bigint[] := '{}';
   v_keyed boolean := false;
@@ -121,28 +121,33 @@ DECLARE
   o @.out;
 BEGIN
   c := @.begin(c);
-  PERFORM FROM @.claim WHERE id = ANY(v_claims) ORDER BY id, part FOR UPDATE;
+  -- In this form, as a look-up for each of them, since a planner that believes the table to be nearly empty walks over all
+  -- of an index, with whatever is dead in it.
+  PERFORM FROM unnest(v_claims) x(id)
+    CROSS JOIN LATERAL (SELECT FROM @.claim y WHERE y.id = x.id ORDER BY y.part FOR UPDATE) y;
   IF p_jobs IS NULL AND p_records IS NULL THEN
     WITH k AS MATERIALIZED (
-      SELECT y.id AS claim, y.part, y.node, y.at, y.lane, y.attempt, y.epoch, y.keyed, r.id
-      FROM @.claim y CROSS JOIN LATERAL unnest(y.ids) r(id)
-      WHERE y.id = ANY(v_claims) AND EXISTS (SELECT FROM @.node n WHERE n.id = y.node AND n.state = 1)),
+      SELECT y.tid, cardinality(y.ids) AS size, y.id AS claim, y.node, y.at, y.lane, y.attempt, y.epoch, y.keyed, r.id
+      FROM unnest(v_claims) x(id)
+      CROSS JOIN LATERAL (SELECT z.*, z.ctid AS tid FROM @.claim z WHERE z.id = x.id OFFSET 0) y
+      CROSS JOIN LATERAL unnest(y.ids) r(id) WHERE (SELECT n.state FROM @.node n WHERE n.id = y.node) = 1),
     f AS MATERIALIZED (
       SELECT * FROM unnest(p_ids, p_epochs, p_nodes, p_claims, p_outcomes, p_results) WITH ORDINALITY
         u(id, epoch, node, claim, outcome, result, n)),
     held AS (
-      SELECT DISTINCT ON (f.id) f.id, f.outcome, f.result, f.n - 1 AS n, k.claim, k.part, k.at, k.lane, k.attempt, k.epoch,
+      SELECT DISTINCT ON (f.id) f.id, f.outcome, f.result, f.n - 1 AS n, k.tid, k.size, k.at, k.lane, k.attempt, k.epoch,
         k.keyed
       FROM f JOIN k ON k.id = f.id AND k.claim = f.claim AND k.node = f.node AND k.epoch = f.epoch ORDER BY f.id, f.n),
     done AS MATERIALIZED (SELECT * FROM held WHERE outcome = 0),
     o AS (
       INSERT INTO @.outcome(id, lane, state, reason, attempt, epoch, started_at, finished_at, result)
       SELECT id, lane, 5, 0, attempt, epoch, at, c.now, result FROM done),
-    z AS MATERIALIZED (SELECT claim, part, array_agg(id) AS ids FROM done GROUP BY claim, part),
-    d AS (DELETE FROM @.claim y USING z WHERE y.id = z.claim AND y.part = z.part AND cardinality(y.ids) = cardinality(z.ids)),
+    z AS MATERIALIZED (SELECT tid, array_agg(id) AS ids, count(*) = min(size) AS whole FROM done GROUP BY tid),
+    d AS (DELETE FROM @.claim y WHERE y.ctid = ANY(ARRAY(SELECT tid FROM z WHERE whole))),
     u AS (
-      UPDATE @.claim y SET ids = ARRAY(SELECT x FROM unnest(y.ids) x EXCEPT SELECT x FROM unnest(z.ids) x ORDER BY 1) FROM z
-      WHERE y.id = z.claim AND y.part = z.part AND cardinality(y.ids) > cardinality(z.ids)),
+      UPDATE @.claim y SET ids = (SELECT array_agg(i.id ORDER BY i.id) FROM z CROSS JOIN LATERAL unnest(y.ids) i(id)
+          WHERE z.tid = y.ctid AND i.id <> ALL(z.ids))
+        WHERE y.ctid = ANY(ARRAY(SELECT tid FROM z WHERE NOT whole))),
     q AS (INSERT INTO @.change(origin, lane, old, new, n) SELECT c.origin, lane, 4, 5, count(*) FROM done GROUP BY lane)
     SELECT coalesce(array_agg(id), '{}'), coalesce(array_agg(n), '{}'), bool_or(keyed) INTO v_done, v_numbers, v_keyed
       FROM done;
@@ -224,7 +229,8 @@ LANGUAGE plpgsql @set AS $$
 DECLARE p @.place;
 BEGIN
   -- Waits for the finish, where it is still under way.
-  PERFORM FROM @.claim WHERE id = ANY(p_claims) ORDER BY id, part FOR UPDATE;
+  PERFORM FROM unnest(ARRAY(SELECT DISTINCT z FROM unnest(p_claims) z ORDER BY 1)) x(id)
+    CROSS JOIN LATERAL (SELECT FROM @.claim y WHERE y.id = x.id ORDER BY y.part FOR UPDATE) y;
   FOR i IN 1..cardinality(p_ids) LOOP
     p := @.look(p_ids[i]);
     RETURN NEXT CASE WHEN p.state = 4 AND p.claim = p_claims[i] THEN 0
