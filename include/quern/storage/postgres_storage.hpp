@@ -34,8 +34,11 @@ struct PostgresOptions {
                                 ///< before it throws; a host whose jobs must not be refused waits longer. 0:
                                 ///< for as long as `call_timeout` allows after a broken connection, and not
                                 ///< at all where none can be made. At most 1 d.
+  bool listen = true;  ///< Hears at once of other objects' changes (LISTEN, on one more connection) while an
+                       ///< observer wants that. Never behind a pooler: there they are asked for.
   Duration change_poll = std::chrono::milliseconds(100);  ///< How often at most `foreign_changes` asks the
-                                                          ///< server, with some jitter. 0: each time.
+                                                          ///< server, with some jitter; while listening once
+                                                          ///< a second. 0: each time, while not listening.
 };
 
 /// Jobs in a PostgreSQL database (13 or later, UTF8), shared by any number of processes and machines.
@@ -110,8 +113,14 @@ class PostgresStorage {
   void observe(StorageObserver& observer);
   void unobserve(StorageObserver& observer);
   /// Asks the server whether another storage object has changed jobs, at most once per
-  /// `options.change_poll`. While the server can't be reached it gives the last answer.
+  /// `options.change_poll`; while this object listens it counts what it hears, and asks once a second, since
+  /// nobody says anything while no node waits for work. While the server can't be reached it gives the last
+  /// answer.
   std::uint64_t foreign_changes();
+  /// While an observer wants to hear of foreign changes, and unless the options say otherwise, a thread
+  /// listens and tells it, about 1 ms after another object's commit. False, so that somebody has to ask:
+  /// otherwise, and while that connection is being made again.
+  [[nodiscard]] bool watches_foreign_changes() const;
   /// The server's clock as far as it is known here, or that of the options.
   [[nodiscard]] ClockRef clock() const;
   /// "postgres://host:port/database schema", without user and password.

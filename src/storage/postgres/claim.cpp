@@ -171,7 +171,8 @@ std::vector<Claim> PostgresStorage::Impl::claim(const ClaimRequest& request) {
   Params params = context(change.events());
   params.add(request.node.value).add(token).add(limit);
   add_request(params, request);
-  params.add(false).add(std::min(rows_wanted, limit + 2));
+  const auto listener = this->listener();
+  params.add(listener && listener->listening()).add(std::min(rows_wanted, limit + 2));
   add_hints(params, *hints);
   std::vector<Claim> claims;
   std::vector<SetAside> aside;
@@ -208,6 +209,7 @@ std::vector<Claim> PostgresStorage::Impl::claim(const ClaimRequest& request) {
     }
     const int used = rows.small(last, attempt);
     if (used > 0) hints->jobs_per_row = std::max(1.0, static_cast<double>(claims.size()) / used);
+    if (rows.small(last, run) != 0) listener->look_since(hints->snapshot);
     hints_.give_back(std::move(hints));
   } catch (const ConnectionLost& e) {
     if (e.sent()) {

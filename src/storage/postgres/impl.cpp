@@ -20,7 +20,6 @@ const postgres::Statement next_origin{"SELECT nextval('@.origin')"};
 const postgres::Statement lane_of{"SELECT @.lane_of($1, $2)"};
 const postgres::Statement lane_names_of{"SELECT queue, kind FROM @.lane WHERE id = $1"};
 const postgres::Statement fold_counts{"SELECT @.fold()"};
-const postgres::Statement others{"SELECT * FROM @.others($1, $2::text::pg_snapshot)"};
 const postgres::Statement snapshot_now{"SELECT pg_current_snapshot()::text"};
 
 void check_duration(const char* field, Duration value, Duration least, Duration most) {
@@ -179,13 +178,19 @@ bool PostgresStorage::Impl::wants_events() const {
 }
 
 void PostgresStorage::Impl::observe(StorageObserver& observer) {
-  const std::lock_guard lock(observers_mutex_);
-  observers_.push_back(&observer);
+  {
+    const std::lock_guard lock(observers_mutex_);
+    observers_.push_back(&observer);
+  }
+  listen_if_wanted();
 }
 
 void PostgresStorage::Impl::unobserve(StorageObserver& observer) {
-  const std::lock_guard lock(observers_mutex_);
-  std::erase(observers_, &observer);
+  {
+    const std::lock_guard lock(observers_mutex_);
+    std::erase(observers_, &observer);
+  }
+  listen_if_wanted();
 }
 
 int PostgresStorage::Impl::lane_number(const std::string& queue, const std::string& kind) {
@@ -214,33 +219,6 @@ void PostgresStorage::Impl::fold() {
   } catch (const StorageError&) {
     return;  // the call that it followed has done its work; the next one adds up what this one did not
   }
-}
-
-std::uint64_t PostgresStorage::Impl::foreign_changes() {
-  // A change is kept for longer than this, so who asks more often misses none.
-  constexpr Duration kept = std::chrono::seconds(8);
-  const std::unique_lock lock(changes_mutex_, std::try_to_lock);
-  if (!lock.owns_lock()) {
-    const std::lock_guard waited(changes_mutex_);
-    return foreign_changes_;
-  }
-  const SteadyTime now = SystemClock().steady();
-  const Duration since = now - looked_at_;
-  Duration pause = options_.change_poll;
-  if (pause > Duration::zero())
-    pause +=
-        Duration(static_cast<std::int64_t>(jitter_.below(static_cast<std::uint64_t>(pause.count() / 4 + 1))));
-  if (since < pause) return foreign_changes_;
-  const bool first = looked_at_ == SteadyTime{};
-  looked_at_ = now;
-  try {
-    const Result answer = read(others, Params().add(origin_).add_text(seen_snapshot_));
-    seen_snapshot_ = answer.string(0, 0);
-    if (answer.truth(0, 1) || (since > kept && !first)) ++foreign_changes_;
-  } catch (const StorageError& e) {
-    if (!e.transient()) throw;  // else there is no news from a server that can't be asked
-  }
-  return foreign_changes_;
 }
 
 ClockRef PostgresStorage::Impl::clock() const {

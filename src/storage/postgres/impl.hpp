@@ -15,6 +15,7 @@
 #include "quern/storage/postgres_storage.hpp"
 #include "storage/postgres/effects.hpp"
 #include "storage/postgres/line_hints.hpp"
+#include "storage/postgres/listener.hpp"
 #include "storage/postgres/pool.hpp"
 
 namespace quern::inline v1 {
@@ -70,6 +71,7 @@ class PostgresStorage::Impl {
   void observe(StorageObserver& observer);
   void unobserve(StorageObserver& observer);
   std::uint64_t foreign_changes();
+  [[nodiscard]] bool watches_foreign_changes() const;
   [[nodiscard]] ClockRef clock() const;
   [[nodiscard]] std::string describe() const { return pool_.server().name; }
 
@@ -124,6 +126,10 @@ class PostgresStorage::Impl {
   [[nodiscard]] int lane_number(const std::string& queue, const std::string& kind);
   [[nodiscard]] postgres::Lanes::Names lane_names(int lane);
   [[nodiscard]] bool wants_events() const;
+  [[nodiscard]] std::shared_ptr<postgres::Listener> listener() const;
+  /// Begins or ends to listen, as the observers want it.
+  void listen_if_wanted();
+  void hear() noexcept;
   /// Adds up what has changed, about once a second.
   void fold();
 
@@ -189,8 +195,13 @@ class PostgresStorage::Impl {
   std::mutex changes_mutex_;  // guards what follows
   std::string seen_snapshot_;
   SteadyTime looked_at_{};
-  std::uint64_t foreign_changes_ = 0;
+  std::uint64_t changes_seen_ = 0;
   Random jitter_;
+
+  std::atomic<std::uint64_t> changes_heard_{0};
+  std::mutex listen_mutex_;            // of whoever begins or ends to listen
+  mutable std::mutex listener_mutex_;  // guards what follows
+  std::shared_ptr<postgres::Listener> listener_;
 };
 
 }  // namespace quern::inline v1

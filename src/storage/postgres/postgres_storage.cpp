@@ -131,6 +131,7 @@ bool PostgresStorage::erase_record(std::string_view collection, std::string_view
 void PostgresStorage::observe(StorageObserver& observer) { impl_->observe(observer); }
 void PostgresStorage::unobserve(StorageObserver& observer) { impl_->unobserve(observer); }
 std::uint64_t PostgresStorage::foreign_changes() { return impl_->foreign_changes(); }
+bool PostgresStorage::watches_foreign_changes() const { return impl_->watches_foreign_changes(); }
 ClockRef PostgresStorage::clock() const { return impl_->clock(); }
 std::string PostgresStorage::describe() const { return impl_->describe(); }
 

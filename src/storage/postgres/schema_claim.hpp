@@ -233,7 +233,7 @@ BEGIN
     CROSS JOIN LATERAL (SELECT z.run_at, z.first FROM @.ready z WHERE z.lane = l.lane AND z.priority = l.priority
       AND (z.run_at, z.first) >= (l.run_at, l.first) ORDER BY z.run_at, z.first LIMIT 1) x;
   v_more := false;
-  IF v_got = 0 AND p_waits THEN
+  IF v_got < p_limit AND p_waits THEN
     UPDATE @.node SET waits = true WHERE id = p_node AND NOT waits;
     v_more := FOUND;
   END IF;

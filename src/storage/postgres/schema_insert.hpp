@@ -102,11 +102,10 @@ BEGIN
     SELECT c.origin, lane, 0, CASE WHEN run_at <= c.now THEN 3 ELSE 2 END, count(*) FROM j GROUP BY 2, 4)
   SELECT array_agg(id), bool_or(run_at <= c.now),
       least(min(run_at) FILTER (WHERE run_at > c.now), min(deadline)) INTO v_added, v_ready, v_next FROM j;
-  IF v_ready THEN
-    RETURN NEXT @.waits(3, NULL);
-    PERFORM @.wake(c.origin);
-  END IF;
+  IF v_ready THEN RETURN NEXT @.waits(3, NULL); END IF;
   IF v_next IS NOT NULL THEN RETURN NEXT @.waits(2, v_next); END IF;
+  -- Whoever waits for the next due time is to hear of one that is earlier.
+  IF v_ready OR @.next_due() >= v_next THEN PERFORM @.wake(c.origin); END IF;
   IF cardinality(v_added) = cardinality(p_ids) AND NOT c.events THEN RETURN; END IF;
   -- Which were added, and where they stand.
   RETURN QUERY SELECT 8::smallint, NULL::bigint, j.id, NULL::bigint, j.lane,

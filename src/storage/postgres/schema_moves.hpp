@@ -55,9 +55,10 @@ END $$;
 CREATE FUNCTION @.wake(p_origin bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   IF NOT EXISTS (SELECT FROM @.node WHERE waits) THEN RETURN; END IF;
+  -- One that somebody else marks as woken at this moment is to hear of this change, too.
+  PERFORM pg_notify('@channel', p_origin::text);
   UPDATE @.node SET waits = false
     WHERE id = ANY(ARRAY(SELECT id FROM @.node WHERE waits ORDER BY id FOR NO KEY UPDATE SKIP LOCKED));
-  IF FOUND THEN PERFORM pg_notify('@channel', p_origin::text); END IF;
 END $$;
 
 CREATE FUNCTION @.look(p_id bigint) RETURNS @.place LANGUAGE sql STABLE AS $$
