@@ -1,0 +1,114 @@
+// What a claim costs with many jobs, and while a long transaction keeps vacuum from removing what has gone.
+
+#include <libpq-fe.h>
+
+#include <algorithm>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "support.hpp"
+
+namespace bench::pg {
+namespace {
+
+/// A transaction that sees the database as it was at its begin, and goes on.
+class OpenSnapshot {
+ public:
+  explicit OpenSnapshot(const std::string& address) : connection_(PQconnectdb(address.c_str()), PQfinish) {
+    for (const char* sql : {"BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM pg_class"}) {
+      const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(connection_.get(), sql), PQclear);
+      const auto status = PQresultStatus(result.get());
+      if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+        throw std::runtime_error(PQerrorMessage(connection_.get()));
+    }
+  }
+
+ private:
+  std::unique_ptr<PGconn, decltype(&PQfinish)> connection_;
+};
+
+constexpr std::size_t batch = 100;
+
+/// Microseconds of one claim; its jobs are completed afterwards.
+double claim_once(quern::PostgresStorage& storage, const quern::ClaimRequest& wanted) {
+  const Stopwatch watch;
+  const auto claims = storage.claim(wanted);
+  const double us = watch.seconds() * 1e6;
+  if (claims.size() != wanted.limit) throw std::runtime_error("a claim got too few jobs");
+  complete(storage, claims);
+  return us;
+}
+
+quern::ClaimRequest wanted_on(quern::PostgresStorage& storage) {
+  return request(storage.register_node({.name = "bench", .lease = std::chrono::hours(20)}), batch);
+}
+
+}  // namespace
+
+/// As much comes as goes, with four priorities, and 100'000 jobs waiting.
+void snapshot_claim(const Settings& settings) {
+  Scene scene(settings);
+  quern::PostgresStorage& storage = scene.storage();
+  fill(storage, settings.scaled(100'000));
+  const auto wanted = wanted_on(storage);
+  for (int i = 0; i < 50; ++i) claim_once(storage, wanted);  // until plans and pages are warm
+  const OpenSnapshot open(settings.address);
+
+  const std::size_t rounds = settings.scaled(1'000'000) / batch;
+  std::vector<double> all;
+  std::vector<double> minute;
+  int minutes = 0;
+  const Stopwatch watch;
+  while (settings.minutes > 0 ? minutes < settings.minutes : all.size() < rounds) {
+    fill(storage, batch);
+    all.push_back(claim_once(storage, wanted));
+    minute.push_back(all.back());
+    if (watch.seconds() < (minutes + 1) * 60) continue;
+    print("postgres.snapshot_claim.minute_" + std::to_string(++minutes) + ".us", median(minute), "us");
+    minute.clear();
+  }
+  const auto tenth = static_cast<std::ptrdiff_t>(all.size() / 10);
+  const double start = median({all.begin(), all.begin() + tenth});
+  const double end = median({all.end() - tenth, all.end()});
+  print("postgres.snapshot_claim.start.us", start, "us");
+  print("postgres.snapshot_claim.end.us", end, "us");
+  print("postgres.snapshot_claim.jobs_per_s", static_cast<double>(all.size() * batch) / watch.seconds(),
+        "jobs/s");
+  print("postgres.snapshot_claim.ratio_to_start", end / start, "ratio");
+}
+
+/// The same claims with so many jobs waiting.
+void depth(const Settings& settings) {
+  Scene scene(settings);
+  quern::PostgresStorage& storage = scene.storage();
+  const auto wanted = wanted_on(storage);
+  struct Step {
+    const char* name;
+    std::size_t count;
+  };
+  double first = 0;
+  double last = 0;
+  std::size_t waiting = 0;
+  for (const Step& step : {Step{"10k", 10'000}, Step{"1m", settings.scaled(1'000'000)},
+                           Step{"10m", settings.scaled(10'000'000)}}) {
+    const Stopwatch filling;
+    const std::size_t missing = step.count - waiting;
+    fill(storage, missing);
+    print("postgres.fill_" + std::string(step.name) + ".jobs_per_s",
+          static_cast<double>(missing) / filling.seconds(), "jobs/s");
+    std::vector<double> times;
+    for (int i = 0; i < 300; ++i) {
+      times.push_back(claim_once(storage, wanted));
+      fill(storage, batch);
+    }
+    waiting = step.count;
+    last = median(times);
+    if (first == 0) first = last;
+    print("postgres.claim_" + std::string(step.name) + ".us", last, "us");
+  }
+  print("postgres.claim_10m.ratio_to_10k", last / first, "ratio");
+}
+
+}  // namespace bench::pg
