@@ -34,6 +34,11 @@ struct CountPrimes {
 };
 QUERN_FIELDS(CountPrimes, from, to)
 
+struct Primes {
+  int found = 0;
+};
+QUERN_FIELDS(Primes, found)
+
 bool is_prime(int number) {
   for (int divisor = 2; divisor * divisor <= number; ++divisor)
     if (number % divisor == 0) return false;
@@ -41,9 +46,9 @@ bool is_prime(int number) {
 }
 
 quern::JobResult count_primes(const CountPrimes& job) {
-  int found = 0;
-  for (int number = job.from; number < job.to; ++number) found += is_prime(number) ? 1 : 0;
-  return quern::JobResult::completed({{"primes", found}});
+  Primes primes;
+  for (int number = job.from; number < job.to; ++number) primes.found += is_prime(number) ? 1 : 0;
+  return quern::JobResult::completed(primes);
 }
 
 int work(const std::string& address, const std::string& name) {
