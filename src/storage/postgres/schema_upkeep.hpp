@@ -263,6 +263,7 @@ BEGIN
       WHERE v.state > 0 GROUP BY y.lane, v.state HAVING sum(v.n) <> 0
     ON CONFLICT (lane, state) DO UPDATE SET n = o.n + excluded.n)
   UPDATE @.fold SET folded = s.snapshot, folded_at = v_now FROM s;
+  PERFORM @.make_ahead();
   IF f.gone_at < v_now - 10000000 THEN
     DELETE FROM @.change WHERE xid >= pg_snapshot_xmin(f.swept) AND xid < pg_snapshot_xmax(f.gone)
       AND NOT pg_visible_in_snapshot(xid, f.swept) AND pg_visible_in_snapshot(xid, f.gone);
