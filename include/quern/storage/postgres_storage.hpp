@@ -53,6 +53,10 @@ struct PostgresOptions {
 ///          is looked up by its run; a claim is undone before its node claims again; anything else throws.
 /// Time     `clock_timestamp()` of the server, whatever the clocks of the nodes say, unless the options give
 ///          a clock.
+/// Prune    a million ids make a partition. One in which all jobs have ended and may be pruned, as was last asked
+///          for of their states and kinds, is dropped as a whole by whatever `prune` comes next, and counted
+///          in its answer, beyond the limit; so what has been kept for long enough stays for up to a tenth
+///          longer (a day at most) where it can then go in this way.
 /// Pooler   each operation is one statement that needs no session, so PgBouncer in transaction mode works;
 ///          say so in the options.
 /// Forks    a child process must open its own.

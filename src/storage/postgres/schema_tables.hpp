@@ -127,6 +127,12 @@ CREATE TABLE @.record(
 
 -- The last id that was reserved; see take_ids.
 CREATE SEQUENCE @.job_id;
+-- What was last asked to be pruned, of a state and a kind ('': all but some): what ended up to then may go.
+CREATE TABLE @.retention(
+  state smallint NOT NULL, kind text COLLATE "C" NOT NULL, except_kinds text[] NOT NULL, keep bigint NOT NULL,
+  ended_by bigint NOT NULL, PRIMARY KEY (state, kind));
+-- When it is worth looking again whether a partition can be dropped.
+CREATE TABLE @.partition(number bigint PRIMARY KEY, look_at bigint NOT NULL);
 -- Numbers the storage objects.
 CREATE SEQUENCE @.origin;
 
