@@ -11,6 +11,8 @@
 #include "quern/core/clock.hpp"
 #include "quern/storage/job_store.hpp"
 
+struct pg_conn;  // PGconn of libpq-fe.h
+
 namespace quern::inline v1 {
 
 struct PostgresOptions {
@@ -51,6 +53,10 @@ struct PostgresOptions {
 ///          is looked up by its run; a claim is undone before its node claims again; anything else throws.
 /// Time     `clock_timestamp()` of the server, whatever the clocks of the nodes say, unless the options give
 ///          a clock.
+/// Prune    a million ids make a partition. One in which all jobs have ended and may be pruned, as was last asked
+///          for of their states and kinds, is dropped as a whole by whatever `prune` comes next, and counted
+///          in its answer, beyond the limit; so what has been kept for long enough stays for up to a tenth
+///          longer (a day at most) where it can then go in this way.
 /// Pooler   each operation is one statement that needs no session, so PgBouncer in transaction mode works;
 ///          say so in the options.
 /// Forks    a child process must open its own.
@@ -125,6 +131,22 @@ class PostgresStorage {
   [[nodiscard]] ClockRef clock() const;
   /// "postgres://host:port/database schema", without user and password.
   [[nodiscard]] std::string describe() const;
+
+  /// The same as `insert`, but inside a transaction that the host has begun on a connection of its own to the
+  /// same database: the jobs exist if and only if the host commits, and who waits for work hears of it then.
+  /// Jobs without an id get one. However long the host's transaction goes on, it keeps nobody waiting but
+  /// those who want the same unique key, or to end a parent of these jobs; and of a queue with a limit it may
+  /// take room that another one takes at the same time. Observers of this object are not told; its
+  /// `foreign_changes` moves once the host has committed. Costs three round trips on the host's connection.
+  ///
+  /// Throws InvalidArgument (field "host") when no transaction is open, when the connection leads to another
+  /// database or its client_encoding is not UTF8, StorageError when the server refuses. Then none of the jobs
+  /// is in the transaction, which goes on as it was. The connection must not be used by another thread
+  /// meanwhile.
+  ///
+  /// In SQL, for triggers and other languages, the same is the function `enqueue` of the schema, which answers
+  /// the id: SELECT quern.enqueue('mail', '{"to": 7}', delay => '10 min', unique_key => 'mail-7').
+  std::vector<InsertResult> insert_within(pg_conn* host, std::span<NewJob> jobs);
 
  private:
   class Impl;

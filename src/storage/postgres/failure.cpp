@@ -36,6 +36,7 @@ constexpr std::array meanings{
             "before this one can change them"},
     Meaning{"QU004", false, "the database is damaged"},
     Meaning{"QU002", false, ""},
+    Meaning{"QU005", false, ""},
     Meaning{"42501", false, "the user lacks a right; see the roles in docs/postgres.md"},
     Meaning{"28", false, "the user may not connect"},
     Meaning{"3D000", false, "there is no such database; create it first"},

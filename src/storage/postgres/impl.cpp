@@ -16,7 +16,8 @@ using postgres::SqlError;
 
 namespace {
 
-const postgres::Statement next_origin{"SELECT nextval('@.origin')"};
+const postgres::Statement next_origin{
+    "SELECT nextval('@.origin'), (SELECT value FROM @.meta WHERE name = 'store')"};
 const postgres::Statement lane_of{"SELECT @.lane_of($1, $2)"};
 const postgres::Statement lane_names_of{"SELECT queue, kind FROM @.lane WHERE id = $1"};
 const postgres::Statement fold_counts{"SELECT @.fold()"};
@@ -83,7 +84,9 @@ PostgresStorage::Impl::Impl(std::string address, PostgresOptions options)
     const auto connection = pool_.take(until);
     postgres::prepare_schema(*connection.operator->(), pool_.server(), options_.migrate, until);
   }
-  origin_ = read(next_origin, {}).number(0, 0);
+  const Result origin = read(next_origin, {});
+  origin_ = origin.number(0, 0);
+  store_ = origin.number(0, 1);
   seen_snapshot_ = read(snapshot_now, {}).string(0, 0);
 }
 

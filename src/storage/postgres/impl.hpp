@@ -32,6 +32,8 @@ class PostgresStorage::Impl {
   // insert.cpp
   JobId reserve_ids(std::size_t count);
   std::vector<InsertResult> insert(std::span<const NewJob> jobs);
+  // within.cpp
+  std::vector<InsertResult> insert_within(PGconn* host, std::span<NewJob> jobs);
   // claim.cpp
   std::vector<Claim> claim(const ClaimRequest& request);
   // finish.cpp
@@ -150,8 +152,8 @@ class PostgresStorage::Impl {
   std::vector<InsertResult> insert_any(std::span<const NewJob> jobs);
   /// Makes the partitions that these ids need.
   void make_partitions(std::uint64_t first, std::uint64_t last);
-  template <class Insert>
-  auto with_partitions(std::span<const NewJob> jobs, const Insert& insert);
+  std::vector<InsertResult> with_partitions(std::span<const NewJob> jobs,
+                                            const std::function<std::vector<InsertResult>()>& insert);
 
   // claim.cpp
   void undo_lost_claims(NodeId node);
@@ -172,6 +174,7 @@ class PostgresStorage::Impl {
   const PostgresOptions options_;
   postgres::Pool pool_;
   std::int64_t origin_ = 0;  ///< Numbers this object among all on the schema.
+  std::int64_t store_ = 0;   ///< Tells this schema from all others.
   postgres::Lanes lanes_;
 
   mutable std::mutex observers_mutex_;

@@ -49,8 +49,8 @@ void PostgresStorage::Impl::make_partitions(std::uint64_t first, std::uint64_t l
   call(partitions, Params().add(first).add(last), Again::safe);
 }
 
-template <class Insert>
-auto PostgresStorage::Impl::with_partitions(std::span<const NewJob> jobs, const Insert& insert) {
+std::vector<InsertResult> PostgresStorage::Impl::with_partitions(
+    std::span<const NewJob> jobs, const std::function<std::vector<InsertResult>()>& insert) {
   constexpr int most_tries = 100;
   for (int tries = 0;; ++tries) {
     try {

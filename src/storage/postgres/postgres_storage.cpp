@@ -24,6 +24,10 @@ std::vector<InsertResult> PostgresStorage::insert(std::span<const NewJob> jobs) 
   return impl_->insert(jobs);
 }
 
+std::vector<InsertResult> PostgresStorage::insert_within(PGconn* host, std::span<NewJob> jobs) {
+  return impl_->insert_within(host, jobs);
+}
+
 std::vector<Claim> PostgresStorage::claim(const ClaimRequest& request) {
   if (request.ageing < Duration::zero())
     throw InvalidArgument("ageing", fmt::format("is {}, it must not be negative", to_text(request.ageing)));

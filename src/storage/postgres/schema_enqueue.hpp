@@ -16,7 +16,7 @@ CREATE FUNCTION @.jobs_of(p_jobs jsonb) RETURNS SETOF @.new_job LANGUAGE sql IMM
     CROSS JOIN LATERAL jsonb_populate_record(NULL::@.new_job, e.value) r ORDER BY e.n
 $$;
 
--- Whether the queues that have a limit have room for all of these; locks them, so that no two inserts take the same room.
+-- Whether the queues that have a limit have room for all of these.
 CREATE FUNCTION @.has_room(c @.ctx, p_jobs jsonb) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
   q record;
@@ -27,7 +27,7 @@ DECLARE
   v_holder @.place;
 BEGIN
   FOR q IN SELECT name, max_waiting FROM @.queue WHERE max_waiting > 0 AND name IN (
-      SELECT l.queue FROM @.jobs_of(p_jobs) x JOIN @.lane l ON l.id = x.lane) ORDER BY name FOR NO KEY UPDATE LOOP
+      SELECT l.queue FROM @.jobs_of(p_jobs) x JOIN @.lane l ON l.id = x.lane) ORDER BY name LOOP
     v_coming := 0;
     v_keys := '{}';
     FOR j IN SELECT x.id, x.key, x.conflict, l.queue FROM @.jobs_of(p_jobs) x JOIN @.lane l ON l.id = x.lane LOOP
@@ -220,6 +220,11 @@ $$;
 CREATE FUNCTION @.insert_any(c @.ctx, p_jobs jsonb) RETURNS SETOF @.out LANGUAGE plpgsql @set AS $$
 BEGIN
   c := @.begin(c);
+  -- So that no two inserts take the same room.
+  IF EXISTS (SELECT FROM @.queue WHERE max_waiting > 0) THEN
+    PERFORM FROM @.queue WHERE max_waiting > 0 AND name IN (SELECT l.queue FROM @.jobs_of(p_jobs) x
+      JOIN @.lane l ON l.id = x.lane) ORDER BY name FOR NO KEY UPDATE;
+  END IF;
   IF NOT @.has_room(c, p_jobs) THEN
     RETURN QUERY SELECT (@.result(i, 5, NULL)).* FROM generate_series(0, jsonb_array_length(p_jobs) - 1) i;
     RETURN;

@@ -33,16 +33,45 @@ BEGIN
 END $$;
 SELECT @.make_partitions(1, 1);
 
-CREATE FUNCTION @.reserve_ids(p_count bigint) RETURNS bigint LANGUAGE plpgsql @set AS $$
-DECLARE v_next bigint;
+-- Reserves ids that follow each other, and answers the first. Of a sequence, so that a transaction that goes on for long
+-- keeps nobody waiting; the lock is held for this step alone.
+CREATE FUNCTION @.take_ids(p_count bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE v_last bigint;
+BEGIN
+  BEGIN
+    PERFORM pg_advisory_lock(1903522417, @lock);
+    SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO v_last FROM @.job_id;
+    IF v_last > 9223372036854775807 - p_count - 1 THEN
+      RAISE EXCEPTION USING ERRCODE = 'QU002', MESSAGE = 'all job ids have been reserved';
+    END IF;
+    PERFORM setval('@.job_id', v_last + p_count);
+  EXCEPTION WHEN query_canceled OR OTHERS THEN
+    PERFORM pg_advisory_unlock(1903522417, @lock);
+    RAISE;
+  END;
+  PERFORM pg_advisory_unlock(1903522417, @lock);
+  RETURN v_last + 1;
+END $$;
+
+CREATE FUNCTION @.reserve_ids(p_count bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM @.begin(ROW(0, 0, false)::@.ctx);
-  UPDATE @.meta SET value = value + p_count WHERE name = 'next_id' AND value <= 9223372036854775807 - p_count
-    RETURNING value - p_count INTO v_next;
-  IF v_next IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'QU002', MESSAGE = 'all job ids have been reserved';
+  RETURN @.take_ids(p_count);
+END $$;
+
+-- Makes the next partitions before they are needed, so that no transaction of a host's has to.
+CREATE FUNCTION @.make_ahead() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  v_size bigint;
+  v_ahead numeric;
+BEGIN
+  SELECT value INTO v_size FROM @.meta WHERE name = 'partition';
+  SELECT last_value::numeric + v_size / 2 INTO v_ahead FROM @.job_id;
+  IF v_ahead > 9223372036854775807 OR to_regclass(format('%I.%I', '@name', 'job_' || div(v_ahead, v_size))) IS NOT NULL
+      OR NOT pg_try_advisory_xact_lock(1903522415, @lock) THEN
+    RETURN;
   END IF;
-  RETURN v_next;
+  PERFORM @.make_partitions(v_ahead::bigint, v_ahead::bigint);
 END $$;
 
 CREATE FUNCTION @.lane_of(p_queue text, p_kind text) RETURNS integer LANGUAGE plpgsql AS $$

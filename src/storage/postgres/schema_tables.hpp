@@ -12,9 +12,9 @@ namespace quern::inline v1::postgres {
 // has ended long ago goes by dropping tables.
 
 inline constexpr const char* schema_tables = R"sql(
--- 'schema', 'oldest_program': versions; 'next_id', 'next_node'; 'partition': the ids in one.
+-- 'schema', 'oldest_program': versions; 'next_node'; 'partition': the ids in one; 'store': tells it from all others.
 CREATE TABLE @.meta(name text PRIMARY KEY, value bigint NOT NULL);
-INSERT INTO @.meta VALUES ('next_id', 1), ('next_node', 1), ('partition', 1000000);
+INSERT INTO @.meta VALUES ('next_node', 1), ('partition', 1000000), ('store', (random() * 4e15)::bigint);
 
 -- The node that keeps the jobs in memory; 0: none.
 CREATE TABLE @.keeper(node bigint NOT NULL, token bigint NOT NULL);
@@ -125,6 +125,14 @@ CREATE TABLE @.node(
 CREATE TABLE @.record(
   collection text COLLATE "C" NOT NULL, key text COLLATE "C" NOT NULL, value text NOT NULL, PRIMARY KEY (collection, key));
 
+-- The last id that was reserved; see take_ids.
+CREATE SEQUENCE @.job_id;
+-- What was last asked to be pruned, of a state and a kind ('': all but some): what ended up to then may go.
+CREATE TABLE @.retention(
+  state smallint NOT NULL, kind text COLLATE "C" NOT NULL, except_kinds text[] NOT NULL, keep bigint NOT NULL,
+  ended_by bigint NOT NULL, PRIMARY KEY (state, kind));
+-- When it is worth looking again whether a partition can be dropped.
+CREATE TABLE @.partition(number bigint PRIMARY KEY, look_at bigint NOT NULL);
 -- Numbers the storage objects.
 CREATE SEQUENCE @.origin;
 

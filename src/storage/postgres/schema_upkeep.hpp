@@ -199,42 +199,6 @@ BEGIN
     DO UPDATE SET paused = coalesce(p_paused, q.paused), max_waiting = coalesce(p_max_waiting, q.max_waiting);
 END $$;
 
--- Result: n pruned, state 1 where there may be more.
-CREATE FUNCTION @.prune(c @.ctx, p_state smallint, p_older_than bigint, p_limit bigint, p_kind text, p_except text[])
-RETURNS SETOF @.out LANGUAGE plpgsql @set AS $$
-DECLARE
-  v_by bigint;
-  v_look bigint := greatest(1000, p_limit * 4);
-  v_ids bigint[];
-  v_more boolean;
-BEGIN
-  c := @.begin(c);
-  v_by := greatest(c.now::numeric - p_older_than, -9223372036854775807);
-  -- The jobs that ended first are looked at, a good many more than are to go, and of these the smallest ids go.
-  SELECT array_agg(x.id ORDER BY x.id) INTO v_ids FROM (
-    SELECT o.id FROM @.lane l CROSS JOIN LATERAL (
-        SELECT y.id, y.finished_at FROM @.outcome y WHERE y.lane = l.id AND y.state = p_state AND y.finished_at <= v_by
-          AND NOT EXISTS (SELECT FROM @.dep d WHERE d.parent = y.id) ORDER BY y.finished_at LIMIT v_look + 1) o
-      WHERE CASE WHEN p_kind IS NULL THEN l.kind <> ALL(p_except) ELSE l.kind = p_kind END
-      ORDER BY o.finished_at LIMIT v_look + 1) x;
-  v_more := coalesce(cardinality(v_ids), 0) > p_limit;
-  v_ids := v_ids[1:p_limit];
-  IF cardinality(v_ids) > 0 THEN
-    WITH d AS (DELETE FROM @.outcome WHERE id = ANY(v_ids) AND state = p_state AND finished_at <= v_by RETURNING id, lane),
-    q AS (INSERT INTO @.change(origin, lane, old, new, n) SELECT c.origin, lane, p_state, 0, count(*) FROM d GROUP BY lane)
-    SELECT array_agg(id) INTO v_ids FROM d;
-    -- Somebody began to wait for one of them before it was locked.
-    IF EXISTS (SELECT FROM @.dep WHERE parent = ANY(v_ids)) THEN
-      RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'a job that was to be pruned is needed';
-    END IF;
-    DELETE FROM @.key y USING @.job j WHERE j.id = ANY(v_ids) AND j.unique_key IS NOT NULL AND y.key = @.key_of(j.unique_key)
-      AND y.id = j.id;
-    PERFORM @.erase_rows(v_ids);
-  END IF;
-  RETURN NEXT ROW(0, coalesce(cardinality(v_ids), 0), NULL, NULL, NULL, v_more::integer, NULL, NULL, NULL, NULL, NULL,
-    NULL)::@.out;
-END $$;
-
 -- Exact in any snapshot.
 CREATE FUNCTION @.counts() RETURNS TABLE (lane integer, state smallint, n bigint) LANGUAGE sql STABLE ROWS 100 AS $$
   SELECT z.lane, z.state, sum(z.n)::bigint FROM (
@@ -263,6 +227,7 @@ BEGIN
       WHERE v.state > 0 GROUP BY y.lane, v.state HAVING sum(v.n) <> 0
     ON CONFLICT (lane, state) DO UPDATE SET n = o.n + excluded.n)
   UPDATE @.fold SET folded = s.snapshot, folded_at = v_now FROM s;
+  PERFORM @.make_ahead();
   IF f.gone_at < v_now - 10000000 THEN
     DELETE FROM @.change WHERE xid >= pg_snapshot_xmin(f.swept) AND xid < pg_snapshot_xmax(f.gone)
       AND NOT pg_visible_in_snapshot(xid, f.swept) AND pg_visible_in_snapshot(xid, f.gone);
