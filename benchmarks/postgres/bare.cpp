@@ -99,19 +99,13 @@ Values& Values::texts(std::span<const std::string> values) {
 Values& Values::no_texts(std::size_t count) { return put(texts_type, nothing(count, text_type)); }
 Values& Values::no_longs(std::size_t count) { return put(longs_type, nothing(count, long_type)); }
 
-Bare::Bare(const std::string& address, std::string schema, std::uint64_t node)
-    : connection_(PQconnectdb(address.c_str()), PQfinish),
-      schema_(std::move(schema)),
-      node_(static_cast<std::int64_t>(node)) {
+BareConnection::BareConnection(const std::string& address, std::string schema)
+    : connection_(PQconnectdb(address.c_str()), PQfinish), schema_(std::move(schema)) {
   if (PQstatus(connection_.get()) != CONNECTION_OK)
     throw std::runtime_error(PQerrorMessage(connection_.get()));
-  origin_ = number(run("SELECT nextval('@.origin')", Values()).get(), 0, 0);
-  const Values kind = Values().text(std::string(SendDigest::kind));
-  lane_ = number(run("SELECT @.lane_of('default', $1)", kind).get(), 0, 0);
-  token_ = origin_ << 36;
 }
 
-Bare::Answer Bare::run(const char* sql, const Values& values) {
+BareConnection::Answer BareConnection::run(const char* sql, const Values& values) {
   const int count = static_cast<int>(values.types_.size());
   auto known = prepared_.find(sql);
   if (known == prepared_.end()) {
@@ -135,9 +129,18 @@ Bare::Answer Bare::run(const char* sql, const Values& values) {
   Answer answer(PQexecPrepared(connection_.get(), known->second.c_str(), count, pointers.data(),
                                lengths.data(), binary.data(), 0),
                 PQclear);
-  if (PQresultStatus(answer.get()) != PGRES_TUPLES_OK)
+  const auto status = PQresultStatus(answer.get());
+  if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
     throw std::runtime_error(PQerrorMessage(connection_.get()));
   return answer;
+}
+
+Bare::Bare(const std::string& address, const std::string& schema, std::uint64_t node)
+    : connection_(address, schema), node_(static_cast<std::int64_t>(node)) {
+  origin_ = number(connection_.run("SELECT nextval('@.origin')").get(), 0, 0);
+  const Values kind = Values().text(std::string(SendDigest::kind));
+  lane_ = number(connection_.run("SELECT @.lane_of('default', $1)", kind).get(), 0, 0);
+  token_ = origin_ << 36;
 }
 
 Values Bare::context() const {
@@ -156,7 +159,8 @@ void Bare::insert(std::int64_t first_id, std::span<const std::string> payloads) 
   values.null(longs_type).longs(zeros);  // due at once
   for (int i = 0; i < 3; ++i) values.null(longs_type);
   for (int i = 0; i < 4; ++i) values.null(texts_type);
-  run("SELECT * FROM @.insert_plain(ROW($1, $2, $3)::@.ctx, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, "
+  connection_.run(
+      "SELECT * FROM @.insert_plain(ROW($1, $2, $3)::@.ctx, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, "
       "$15, $16, $17)",
       values);
 }
@@ -173,10 +177,10 @@ std::size_t Bare::claim(int limit) {
   } else {
     values.text(snapshot_).ints(lanes_).shorts(priorities_).longs(run_ats_).longs(firsts_);
   }
-  const Answer rows =
-      run("SELECT * FROM @.claim(ROW($1, $2, $3)::@.ctx, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, "
-          "$15::text::pg_snapshot, $16, $17, $18, $19)",
-          values);
+  const BareConnection::Answer rows = connection_.run(
+      "SELECT * FROM @.claim(ROW($1, $2, $3)::@.ctx, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, "
+      "$15::text::pg_snapshot, $16, $17, $18, $19)",
+      values);
   ids_.clear();
   epochs_.clear();
   for (auto* const column : {&lanes_, &priorities_, &run_ats_, &firsts_}) column->clear();
@@ -211,7 +215,8 @@ void Bare::finish() {
   values.longs(ids_).longs(epochs_).longs(nodes).longs(claims).shorts(outcomes).no_texts(count);
   values.texts(messages).shorts(faults).shorts(reasons).no_longs(count).no_longs(count);
   values.null(text_type).null(text_type);
-  run("SELECT * FROM @.finish(ROW($1, $2, $3)::@.ctx, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, "
+  connection_.run(
+      "SELECT * FROM @.finish(ROW($1, $2, $3)::@.ctx, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, "
       "$15::text::jsonb, $16::text::jsonb)",
       values);
 }

@@ -21,9 +21,10 @@ struct Section {
   void (*run)(const bench::pg::Settings&);
 };
 
-constexpr std::array<Section, 8> sections{{{"insert", bench::pg::insert},
+constexpr std::array<Section, 9> sections{{{"insert", bench::pg::insert},
                                            {"claim-finish", bench::pg::claim_finish},
                                            {"e2e", bench::pg::e2e},
+                                           {"least-sql", bench::pg::least},
                                            {"drain", bench::pg::drain},
                                            {"latency", bench::pg::latency},
                                            {"idle", bench::pg::idle},

@@ -107,6 +107,32 @@ double bare_e2e_rate(const Settings& settings, const std::vector<std::string>& p
   return static_cast<double>(payloads.size()) / watch.seconds();
 }
 
+struct LeastRates {
+  double bulk = 0;
+  double claim_finish = 0;
+};
+/// All are inserted, then all worked off, so many at a time.
+LeastRates least_rates(const Settings& settings, const std::vector<std::string>& payloads,
+                       std::size_t batch) {
+  Scene scene(settings);
+  LeastSql least(settings.address, scene.schema());
+  const auto count = static_cast<double>(payloads.size());
+  LeastRates rates;
+  const Stopwatch inserting;
+  for (std::size_t i = 0; i < payloads.size(); i += batch)
+    least.insert(std::span(payloads).subspan(i, std::min(batch, payloads.size() - i)));
+  rates.bulk = count / inserting.seconds();
+  std::size_t done = 0;
+  const Stopwatch watch;
+  while (const std::size_t got = least.claim(static_cast<int>(batch))) {
+    least.finish();
+    done += got;
+  }
+  rates.claim_finish = count / watch.seconds();
+  if (done != payloads.size()) throw std::runtime_error("the least SQL has not claimed all jobs");
+  return rates;
+}
+
 /// Enqueued and worked off by a processor meanwhile, with handlers.
 double engine_e2e_rate(const Settings& settings, const std::vector<SendDigest>& jobs, std::size_t batch) {
   Scene scene(settings);
@@ -173,6 +199,26 @@ void e2e(const Settings& settings) {
   for (int round = 0; round < settings.rounds; ++round) {
     const double bare = bare_e2e_rate(settings, payloads, 500);
     compare(figures, "postgres.e2e_500", engine_e2e_rate(settings, jobs, 500), bare);
+  }
+  figures.print();
+}
+
+/// The least SQL that does it, for how much all the rest costs.
+void least(const Settings& settings) {
+  const auto payloads = texts(digests(settings.scaled(50'000)));
+  Figures figures;
+  for (int round = 0; round < settings.rounds; ++round) {
+    for (const std::size_t batch : {std::size_t{100}, std::size_t{500}}) {
+      const LeastRates least = least_rates(settings, payloads, batch);
+      const double e2e = 1 / (1 / least.bulk + 1 / least.claim_finish);
+      const std::string size = std::to_string(batch);
+      figures.add("postgres.least_sql.insert_" + size + ".jobs_per_s", least.bulk, "jobs/s");
+      figures.add("postgres.least_sql.claim_finish_" + size + ".jobs_per_s", least.claim_finish, "jobs/s");
+      figures.add("postgres.least_sql.e2e_" + size + ".jobs_per_s", e2e, "jobs/s");
+      const double storage = claim_finish_rate(settings, payloads.size(), batch);
+      figures.add("postgres.claim_finish_" + size + ".ratio_to_least_sql", storage / least.claim_finish,
+                  "ratio");
+    }
   }
   figures.print();
 }

@@ -47,6 +47,7 @@ void complete(quern::PostgresStorage& storage, const std::vector<quern::Claim>& 
 void insert(const Settings& settings);
 void claim_finish(const Settings& settings);
 void e2e(const Settings& settings);
+void least(const Settings& settings);
 void drain(const Settings& settings);
 void latency(const Settings& settings);
 void idle(const Settings& settings);
