@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "quern/core/clock.hpp"
+#include "quern/storage/backup_store.hpp"
 #include "quern/storage/job_store.hpp"
 
 struct pg_conn;  // PGconn of libpq-fe.h
@@ -116,6 +117,13 @@ class PostgresStorage {
   std::vector<Record> list_records(std::string_view collection, std::string_view after, std::size_t limit);
   bool erase_record(std::string_view collection, std::string_view key);
 
+  // The contracts of these stand in backup_store.hpp. The keeper has one more connection, whose session tells
+  // the others that it lives: where that ends, somebody else may take the jobs over. Not behind a pooler.
+  NodeId become_keeper(const NodeInfo& info);
+  void write_images(NodeId keeper, ImageSource& source);
+  std::vector<JobImage> read_images(JobId after, std::size_t limit);
+  std::vector<Record> read_records(const RecordKey& after, std::size_t limit);
+
   void observe(StorageObserver& observer);
   void unobserve(StorageObserver& observer);
   /// Asks the server whether another storage object has changed jobs, at most once per
@@ -153,6 +161,6 @@ class PostgresStorage {
   std::unique_ptr<Impl> impl_;
 };
 
-static_assert(Storage<PostgresStorage>);
+static_assert(Storage<PostgresStorage> && BackupStore<PostgresStorage>);
 
 }  // namespace quern::inline v1

@@ -34,6 +34,7 @@ constexpr std::array meanings{
     Meaning{"QU003", true,
             "the jobs are kept in memory by another process and written behind; it must stop "
             "before this one can change them"},
+    Meaning{"QU006", true, ""},
     Meaning{"QU004", false, "the database is damaged"},
     Meaning{"QU002", false, ""},
     Meaning{"QU005", false, ""},

@@ -70,6 +70,12 @@ class PostgresStorage::Impl {
   std::vector<Record> list_records(std::string_view collection, std::string_view after, std::size_t limit);
   bool erase_record(std::string_view collection, std::string_view key);
 
+  // images.cpp
+  NodeId become_keeper(const NodeInfo& info);
+  void write_images(NodeId keeper, ImageSource& source);
+  std::vector<JobImage> read_images(JobId after, std::size_t limit);
+  std::vector<Record> read_records(const RecordKey& after, std::size_t limit);
+
   void observe(StorageObserver& observer);
   void unobserve(StorageObserver& observer);
   std::uint64_t foreign_changes();
@@ -163,6 +169,10 @@ class PostgresStorage::Impl {
   std::vector<FinishResult> finish_once(std::span<const Finish> finishes);
   [[nodiscard]] std::vector<int> run_states(std::span<const Finish> finishes);
 
+  // images.cpp
+  void hold_keeper_lock();
+  void end_keeping(NodeId node);
+
   // commands.cpp
   template <class Outcome>
   std::vector<Outcome> ask(const Statement& statement, std::span<const JobId> ids,
@@ -193,6 +203,9 @@ class PostgresStorage::Impl {
   std::mutex lost_mutex_;  // guards what follows
   std::map<NodeId, std::vector<std::int64_t>> lost_claims_;
   std::set<std::pair<JobId, Epoch>> lost_finishes_;
+
+  std::mutex keeper_mutex_;  // guards what follows
+  std::unique_ptr<postgres::Connection> keeper_connection_;
 
   std::atomic<std::int64_t> folded_at_us_{0};
   std::mutex changes_mutex_;  // guards what follows

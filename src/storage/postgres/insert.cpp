@@ -16,7 +16,7 @@ using postgres::SqlError;
 
 namespace {
 
-const postgres::Statement reserve{"SELECT @.reserve_ids($1)"};
+const postgres::Statement reserve{"SELECT @.reserve_ids($1, $2)"};
 const postgres::Statement partitions{"SELECT @.make_partitions($1, $2)"};
 const postgres::Statement plain{
     "SELECT * FROM @.insert_plain(ROW($1::bigint, $2::bigint, $3::boolean)::@.ctx, $4, $5, $6, $7, $8, $9, "
@@ -71,7 +71,8 @@ JobId PostgresStorage::Impl::reserve_ids(std::size_t count) {
   if (count < 1 || count > std::size_t{1} << 32U)
     throw InvalidArgument("count", fmt::format("is {}, allowed are 1 to 2^32", count));
   return with_patience([&] {
-    return JobId{call(reserve, Params().add(static_cast<std::int64_t>(count)), Again::safe).rows.id(0, 0)};
+    return JobId{call(reserve, Params().add(origin_).add(static_cast<std::int64_t>(count)), Again::safe)
+                     .rows.id(0, 0)};
   });
 }
 

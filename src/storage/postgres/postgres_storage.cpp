@@ -132,6 +132,17 @@ bool PostgresStorage::erase_record(std::string_view collection, std::string_view
   return impl_->erase_record(collection, key);
 }
 
+NodeId PostgresStorage::become_keeper(const NodeInfo& info) { return impl_->become_keeper(info); }
+void PostgresStorage::write_images(NodeId keeper, ImageSource& source) {
+  impl_->write_images(keeper, source);
+}
+std::vector<JobImage> PostgresStorage::read_images(JobId after, std::size_t limit) {
+  return impl_->read_images(after, limit);
+}
+std::vector<Record> PostgresStorage::read_records(const RecordKey& after, std::size_t limit) {
+  return impl_->read_records(after, limit);
+}
+
 void PostgresStorage::observe(StorageObserver& observer) { impl_->observe(observer); }
 void PostgresStorage::unobserve(StorageObserver& observer) { impl_->unobserve(observer); }
 std::uint64_t PostgresStorage::foreign_changes() { return impl_->foreign_changes(); }

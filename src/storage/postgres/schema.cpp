@@ -10,6 +10,7 @@
 #include "storage/postgres/schema_commands.hpp"
 #include "storage/postgres/schema_enqueue.hpp"
 #include "storage/postgres/schema_finish.hpp"
+#include "storage/postgres/schema_images.hpp"
 #include "storage/postgres/schema_insert.hpp"
 #include "storage/postgres/schema_moves.hpp"
 #include "storage/postgres/schema_prune.hpp"
@@ -83,7 +84,7 @@ std::string migration_script(const std::string& schema, int from) {
       "BEGIN;\nSELECT pg_advisory_xact_lock(1903522413, @lock);\nCREATE SCHEMA IF NOT EXISTS @name;\n";
   for (const char* part :
        {schema_tables, schema_moves, schema_insert, schema_enqueue, schema_within, schema_claim,
-        schema_finish, schema_commands, schema_upkeep, schema_prune, schema_read})
+        schema_finish, schema_commands, schema_upkeep, schema_prune, schema_images, schema_read})
     sql += part;
   sql += fmt::format("INSERT INTO @.meta VALUES ('schema', {}), ('oldest_program', {});\nCOMMIT;\n",
                      schema_version, oldest_program);

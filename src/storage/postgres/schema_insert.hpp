@@ -53,10 +53,18 @@ BEGIN
   RETURN v_last + 1;
 END $$;
 
-CREATE FUNCTION @.reserve_ids(p_count bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION @.reserve_ids(p_origin bigint, p_count bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM @.begin(ROW(0, 0, false)::@.ctx);
+  PERFORM @.begin(ROW(0, p_origin, false)::@.ctx);
   RETURN @.take_ids(p_count);
+END $$;
+
+-- No id up to this one is reserved any more.
+CREATE FUNCTION @.raise_ids(p_last bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE v_last bigint;
+BEGIN
+  SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO v_last FROM @.job_id;
+  IF v_last < p_last THEN PERFORM @.take_ids(p_last - v_last); END IF;
 END $$;
 
 -- Makes the next partitions before they are needed, so that no transaction of a host's has to.

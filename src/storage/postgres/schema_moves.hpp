@@ -38,14 +38,29 @@ CREATE FUNCTION @.stop(p_id bigint) RETURNS @.out LANGUAGE sql IMMUTABLE AS $$
   SELECT ROW(4, NULL, p_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::@.out
 $$;
 
+-- What stood as running with a keeper that has gone is rescued from it as from any node that died.
+CREATE FUNCTION @.forget_keeper(p_keeper bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE @.keeper SET node = 0, token = 0 WHERE node = p_keeper;
+  IF NOT FOUND THEN RETURN; END IF;
+  IF EXISTS (SELECT FROM @.claim WHERE node = p_keeper) THEN
+    UPDATE @.node SET state = 3 WHERE id = p_keeper;
+  ELSE
+    DELETE FROM @.node WHERE id = p_keeper;
+  END IF;
+END $$;
+
 -- What every change begins with. The lock keeps a keeper from coming while changes are under way.
 CREATE FUNCTION @.begin(c @.ctx) RETURNS @.ctx LANGUAGE plpgsql AS $$
-DECLARE v_keeper bigint;
+DECLARE k @.keeper;
 BEGIN
   PERFORM pg_advisory_xact_lock_shared(1903522414, @lock);
-  SELECT node INTO v_keeper FROM @.keeper;
-  IF v_keeper <> 0 THEN
-    RAISE EXCEPTION USING ERRCODE = 'QU003', MESSAGE = 'another process keeps its jobs in memory';
+  SELECT * INTO k FROM @.keeper;
+  IF k.node <> 0 AND k.token <> c.origin THEN
+    IF NOT pg_try_advisory_xact_lock_shared(1903522419, @lock) THEN
+      RAISE EXCEPTION USING ERRCODE = 'QU003', MESSAGE = 'another process keeps its jobs in memory';
+    END IF;
+    PERFORM @.forget_keeper(k.node);  -- its session has ended
   END IF;
   IF c.now IS NULL THEN c.now := @.clock(); END IF;
   RETURN c;

@@ -74,6 +74,7 @@ BEGIN
   PERFORM @.begin(c);
   PERFORM FROM @.node WHERE id = p_node AND state = 1 FOR UPDATE;  -- a claim that is under way comes first
   IF NOT FOUND THEN RETURN; END IF;
+  UPDATE @.keeper SET node = 0, token = 0 WHERE node = p_node;
   IF EXISTS (SELECT FROM @.claim WHERE node = p_node) THEN
     UPDATE @.node SET state = 2, waits = false WHERE id = p_node;
   ELSE

@@ -91,6 +91,7 @@ void PostgresStorage::Impl::retire(NodeId node) {
   Params params = context(false);
   params.add(node.value);
   call(retire_node, params, Again::safe);
+  end_keeping(node);
 }
 
 RescueResult PostgresStorage::Impl::rescue(std::size_t limit, int crashes) {
