@@ -25,7 +25,7 @@ constexpr std::array<Section, 9> sections{{{"insert", bench::pg::insert},
                                            {"claim-finish", bench::pg::claim_finish},
                                            {"e2e", bench::pg::e2e},
                                            {"least-sql", bench::pg::least},
-                                           {"drain", bench::pg::drain},
+                                           {"processes", bench::pg::processes},
                                            {"latency", bench::pg::latency},
                                            {"idle", bench::pg::idle},
                                            {"snapshot-claim", bench::pg::snapshot_claim},
@@ -42,6 +42,10 @@ int usage(const std::string& problem) {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  if (argc == 4 && std::string_view(argv[1]) == "--worker") {
+    bench::pg::work_for_ever(argv[2], argv[3]);
+    return 0;
+  }
   bench::pg::Settings settings;
   if (const char* const address = std::getenv("QUERN_POSTGRES")) settings.address = address;
   std::vector<std::string_view> wanted;

@@ -223,39 +223,4 @@ void least(const Settings& settings) {
   figures.print();
 }
 
-/// Several processors, each on a storage object of its own, as processes have them.
-void drain(const Settings& settings) {
-  const auto jobs = digests(settings.scaled(50'000));
-  Figures figures;
-  for (int round = 0; round < settings.rounds; ++round) {
-    for (const std::size_t number : {1, 2, 4}) {
-      Scene scene(settings);
-      quern::JobQueue queue(scene.storage());
-      enqueue(queue, jobs, 1000);
-      Countdown left(jobs.size());
-      auto handlers = quern::HandlerRegistry().on<SendDigest>([&](const SendDigest&) { left.done(); });
-      struct Worker {
-        std::unique_ptr<quern::PostgresStorage> storage;
-        quern::JobQueue<quern::PostgresStorage> queue{*storage};
-      };
-      std::vector<std::unique_ptr<Worker>> workers;
-      std::vector<std::unique_ptr<quern::Processor<quern::PostgresStorage>>> processors;
-      for (std::size_t i = 0; i < number; ++i) {
-        workers.push_back(std::make_unique<Worker>(scene.another()));
-        processors.push_back(std::make_unique<quern::Processor<quern::PostgresStorage>>(
-            workers.back()->queue, handlers, quern::ProcessorOptions{.max_concurrent_jobs = 500}));
-      }
-      const Stopwatch watch;
-      for (auto& processor : processors) processor->start();
-      left.wait();
-      const double seconds = watch.seconds();
-      for (auto& processor : processors) processor->stop();
-      expect_completed(queue);
-      figures.add("postgres.drain_by_" + std::to_string(number) + ".jobs_per_s",
-                  static_cast<double>(jobs.size()) / seconds, "jobs/s");
-    }
-  }
-  figures.print();
-}
-
 }  // namespace bench::pg

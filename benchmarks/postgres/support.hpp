@@ -43,12 +43,15 @@ void fill(quern::PostgresStorage& storage, std::size_t count);
 [[nodiscard]] quern::ClaimRequest request(quern::NodeId node, std::size_t limit);
 void complete(quern::PostgresStorage& storage, const std::vector<quern::Claim>& claims);
 
+/// What a process that `processes` starts does, until it is killed.
+void work_for_ever(const std::string& address, const std::string& schema);
+
 // The sections.
 void insert(const Settings& settings);
 void claim_finish(const Settings& settings);
 void e2e(const Settings& settings);
 void least(const Settings& settings);
-void drain(const Settings& settings);
+void processes(const Settings& settings);
 void latency(const Settings& settings);
 void idle(const Settings& settings);
 void snapshot_claim(const Settings& settings);
