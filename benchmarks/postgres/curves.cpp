@@ -90,41 +90,46 @@ void snapshot_claim(const Settings& settings) {
   print("postgres.snapshot_claim.ratio_to_start", end / start, "ratio");
 }
 
-/// The same claims with so many jobs waiting.
+/// The same claims with so many jobs waiting, in turns with ones where 10'000 wait, since machines are not the
+/// same from one minute to the next.
 void depth(const Settings& settings) {
-  Scene scene(settings);
-  quern::PostgresStorage& storage = scene.storage();
-  const auto wanted = wanted_on(storage);
+  constexpr std::size_t few = 10'000;
+  Scene shallow(settings);
+  Scene deep(settings);
+  fill(shallow.storage(), few);
+  const auto wanted_shallow = wanted_on(shallow.storage());
+  const auto wanted_deep = wanted_on(deep.storage());
   struct Step {
     const char* name;
     std::size_t count;
   };
-  double first = 0;
-  double last = 0;
   std::size_t waiting = 0;
-  for (const Step& step : {Step{"10k", 10'000}, Step{"1m", settings.scaled(1'000'000)},
-                           Step{"10m", settings.scaled(10'000'000)}}) {
+  for (const Step& step :
+       {Step{"1m", settings.scaled(1'000'000)}, Step{"10m", settings.scaled(10'000'000)}}) {
     const Stopwatch filling;
-    const std::size_t missing = step.count - waiting;
-    fill(storage, missing);
+    fill(deep.storage(), step.count - waiting);
     print("postgres.fill_" + std::string(step.name) + ".jobs_per_s",
-          static_cast<double>(missing) / filling.seconds(), "jobs/s");
-    calm_down(settings.address);
-    for (int i = 0; i < 50; ++i) {
-      claim_once(storage, wanted);
-      fill(storage, batch);
-    }
-    std::vector<double> times;
-    for (int i = 0; i < 300; ++i) {
-      times.push_back(claim_once(storage, wanted));
-      fill(storage, batch);
-    }
+          static_cast<double>(step.count - waiting) / filling.seconds(), "jobs/s");
     waiting = step.count;
-    last = median(times);
-    if (first == 0) first = last;
-    print("postgres.claim_" + std::string(step.name) + ".us", last, "us");
+    calm_down(settings.address);
+    std::vector<double> shallow_us;
+    std::vector<double> deep_us;
+    constexpr int warm_up = 50;
+    constexpr int measured = 300;
+    for (int i = 0; i < warm_up + measured; ++i) {
+      const double one = claim_once(shallow.storage(), wanted_shallow);
+      const double other = claim_once(deep.storage(), wanted_deep);
+      fill(shallow.storage(), batch);
+      fill(deep.storage(), batch);
+      if (i < warm_up) continue;
+      shallow_us.push_back(one);
+      deep_us.push_back(other);
+    }
+    const double ratio = median(deep_us) / median(shallow_us);
+    print("postgres.claim_10k.us", median(shallow_us), "us");
+    print("postgres.claim_" + std::string(step.name) + ".us", median(deep_us), "us");
+    print("postgres.claim_" + std::string(step.name) + ".ratio_to_10k", ratio, "ratio");
   }
-  print("postgres.claim_10m.ratio_to_10k", last / first, "ratio");
 }
 
 }  // namespace bench::pg
