@@ -62,8 +62,10 @@ std::unique_ptr<quern::StoragePort> open([[maybe_unused]] void* place, std::opti
 #if defined(QUERN_TEST_POSTGRES)
   if (wanted() == "postgres") {
     const auto& schema = *static_cast<Schema*>(place);
+    // A test that has time in its hand wants no thread to tell it something in between.
     return std::make_unique<quern::StorageAdapter<quern::PostgresStorage>>(
-        schema.server.address(), quern::PostgresOptions{.schema = schema.name, .clock = clock});
+        schema.server.address(),
+        quern::PostgresOptions{.schema = schema.name, .clock = clock, .listen = !clock});
   }
 #endif
   throw std::runtime_error("QUERN_TEST_STORAGE is memory, sqlite or postgres, as far as built in; not \"" +
