@@ -77,7 +77,7 @@ TEST_CASE("connections that the server has ended are replaced without an error",
 
 TEST_CASE("a server that is down is a transient error, and works again when it is back", "[postgres]") {
   if (PostgresServer::shared() == nullptr) return;
-  PostgresServer server;
+  PostgresServer server("synchronous_commit=on");  // it is ended as if it crashed
   PostgresStorage storage(server.address(), {.call_timeout = 5s});
   run_one(storage);
   server.stop();

@@ -54,12 +54,17 @@ struct PostgresOptions {
 ///          is looked up by its run; a claim is undone before its node claims again; anything else throws.
 /// Time     `clock_timestamp()` of the server, whatever the clocks of the nodes say, unless the options give
 ///          a clock.
-/// Prune    a million ids make a partition. One in which all jobs have ended and may be pruned, as was last asked
-///          for of their states and kinds, is dropped as a whole by whatever `prune` comes next, and counted
-///          in its answer, beyond the limit; so what has been kept for long enough stays for up to a tenth
-///          longer (a day at most) where it can then go in this way.
+/// Prune    a million ids make a partition, which is dropped when it is empty. One that is large (a tenth of
+///          the ids or more) is also dropped as a whole when all of its jobs have ended and may be pruned, by
+///          what was last asked for of their states and kinds; they are counted in the answer of the `prune`
+///          that came to it, beyond the limit. So where that is near, jobs stay for up to a tenth longer than
+///          asked for, a day at most.
 /// Pooler   each operation is one statement that needs no session, so PgBouncer in transaction mode works;
 ///          say so in the options.
+/// Rights   the user that makes the schema owns it. To others he gives a role: SELECT
+///          quern.grant_role('worker', 'app'), and again after a migration. A worker can do all that a storage
+///          does but to migrate, a producer only call the SQL function `enqueue`, one who is read_only only
+///          look, and an owner all; anybody else nothing.
 /// Forks    a child process must open its own.
 class PostgresStorage {
  public:

@@ -38,7 +38,7 @@ constexpr std::array meanings{
     Meaning{"QU004", false, "the database is damaged"},
     Meaning{"QU002", false, ""},
     Meaning{"QU005", false, ""},
-    Meaning{"42501", false, "the user lacks a right; see the roles in docs/postgres.md"},
+    Meaning{"42501", false, "the user lacks a right; see the function grant_role of the schema"},
     Meaning{"28", false, "the user may not connect"},
     Meaning{"3D000", false, "there is no such database; create it first"},
     Meaning{"3F000", false, "the schema is missing; open the storage with `migrate`, or run `migration_sql`"},

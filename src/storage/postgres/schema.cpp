@@ -15,6 +15,7 @@
 #include "storage/postgres/schema_moves.hpp"
 #include "storage/postgres/schema_prune.hpp"
 #include "storage/postgres/schema_read.hpp"
+#include "storage/postgres/schema_roles.hpp"
 #include "storage/postgres/schema_tables.hpp"
 #include "storage/postgres/schema_upkeep.hpp"
 #include "storage/postgres/schema_within.hpp"
@@ -82,9 +83,9 @@ std::string migration_script(const std::string& schema, int from) {
   if (from == schema_version) return {};
   std::string sql =
       "BEGIN;\nSELECT pg_advisory_xact_lock(1903522413, @lock);\nCREATE SCHEMA IF NOT EXISTS @name;\n";
-  for (const char* part :
-       {schema_tables, schema_moves, schema_insert, schema_enqueue, schema_within, schema_claim,
-        schema_finish, schema_commands, schema_upkeep, schema_prune, schema_images, schema_read})
+  for (const char* part : {schema_tables, schema_moves, schema_insert, schema_enqueue, schema_within,
+                           schema_claim, schema_finish, schema_commands, schema_upkeep, schema_prune,
+                           schema_images, schema_read, schema_roles})
     sql += part;
   sql += fmt::format("INSERT INTO @.meta VALUES ('schema', {}), ('oldest_program', {});\nCOMMIT;\n",
                      schema_version, oldest_program);

@@ -11,6 +11,14 @@ CREATE FUNCTION @.closed_ids() RETURNS bigint LANGUAGE sql STABLE AS $$
   SELECT (SELECT last_value FROM @.job_id) / value * value FROM @.meta WHERE name = 'partition'
 $$;
 
+-- Partitions that hold so much that it is worth waiting until they can go as a whole, as far as the statistics tell.
+CREATE FUNCTION @.large_partitions() RETURNS bigint[] LANGUAGE sql STABLE AS $$
+  SELECT coalesce(array_agg(n.number), '{}') FROM (
+    SELECT substring(t.relname FROM '^outcome_(\d+)$')::bigint AS number, t.reltuples
+      FROM pg_inherits h JOIN pg_class t ON t.oid = h.inhrelid WHERE h.inhparent = '@name.outcome'::regclass) n, @.meta m
+  WHERE m.name = 'partition' AND n.reltuples >= m.value / 10 AND n.number < @.closed_ids() / m.value
+$$;
+
 -- When everything in a partition may go, as far as what was asked for says; null: never.
 CREATE FUNCTION @.partition_ends(p_number bigint, p_now bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE v_at bigint;
@@ -58,7 +66,13 @@ BEGIN
   v_job := format('%I.%I', '@name', 'job_' || v_number);
   v_outcome := format('%I.%I', '@name', 'outcome_' || v_number);
   v_tag := format('%I.%I', '@name', 'tag_' || v_number);
-  v_ends := @.partition_ends(v_number, p_now);
+  IF v_number = ANY(@.large_partitions()) THEN
+    v_ends := @.partition_ends(v_number, p_now);
+  ELSE
+    -- The little that is in it goes one by one.
+    EXECUTE format('SELECT CASE WHEN EXISTS (SELECT FROM %s) OR EXISTS (SELECT FROM %s) THEN %L ELSE %L END', v_job, v_outcome,
+      p_now + 60000000, p_now) INTO v_ends;
+  END IF;
   IF v_ends > p_now OR v_ends IS NULL THEN
     INSERT INTO @.partition VALUES (v_number, coalesce(v_ends, p_now + 600000000)) ON CONFLICT (number)
       DO UPDATE SET look_at = excluded.look_at;
@@ -100,7 +114,8 @@ CREATE FUNCTION @.prune(c @.ctx, p_state smallint, p_older_than bigint, p_limit 
 RETURNS SETOF @.out LANGUAGE plpgsql @set AS $$
 DECLARE
   v_by bigint;
-  v_closed bigint;
+  v_size bigint;
+  v_large bigint[];
   v_dropped bigint;
   v_look bigint := greatest(1000, p_limit * 4);
   v_ids bigint[];
@@ -112,14 +127,15 @@ BEGIN
     ON CONFLICT (state, kind) DO UPDATE SET except_kinds = excluded.except_kinds, keep = excluded.keep,
       ended_by = excluded.ended_by;
   v_dropped := @.drop_partition(c.origin, c.now);
-  v_closed := @.closed_ids();
+  SELECT value INTO v_size FROM @.meta WHERE name = 'partition';
+  v_large := @.large_partitions();
   -- The jobs that ended first are looked at, a good many more than are to go, and of these the smallest ids go.
   SELECT array_agg(x.id ORDER BY x.id) INTO v_ids FROM (
     SELECT o.id FROM @.lane l CROSS JOIN LATERAL (
         SELECT y.id, y.finished_at FROM @.outcome y WHERE y.lane = l.id AND y.state = p_state AND y.finished_at <= v_by
           AND NOT EXISTS (SELECT FROM @.dep d WHERE d.parent = y.id)
           -- What will soon go with its whole partition is left to that for a while.
-          AND (y.id >= v_closed OR y.finished_at <= v_by - least(p_older_than / 10, 86400000000)) ORDER BY y.finished_at LIMIT v_look + 1) o
+          AND (y.id / v_size <> ALL(v_large) OR y.finished_at <= v_by - least(p_older_than / 10, 86400000000)) ORDER BY y.finished_at LIMIT v_look + 1) o
       WHERE CASE WHEN p_kind IS NULL THEN l.kind <> ALL(p_except) ELSE l.kind = p_kind END
       ORDER BY o.finished_at LIMIT v_look + 1) x;
   v_more := coalesce(cardinality(v_ids), 0) > p_limit OR v_dropped > 0;
