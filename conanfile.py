@@ -15,19 +15,21 @@ class QuernConan(ConanFile):
     name = "quern"
     description = "Durable background jobs as a library"
     license = "MIT"
-    topics = ("background-jobs", "job-queue", "scheduler", "sqlite")
+    topics = ("background-jobs", "job-queue", "scheduler", "sqlite", "postgresql")
     package_type = "library"
     settings = "os", "arch", "compiler", "build_type"
     options = {
         "shared": [True, False],
         "fPIC": [True, False],
         "enable_sqlite": [True, False],
+        "enable_postgres": [True, False],
         "enable_handlers": [True, False],
     }
     default_options = {
         "shared": False,
         "fPIC": True,
         "enable_sqlite": True,
+        "enable_postgres": False,
         "enable_handlers": False,
     }
     implements = ["auto_shared_fpic"]
@@ -48,6 +50,9 @@ class QuernConan(ConanFile):
         if self.options.enable_sqlite:
             # A host may hand in its own connection, so it sees SQLite's header too.
             self.requires("sqlite3/[>=3.35 <4]", transitive_headers=True)
+        if self.options.enable_postgres:
+            # The same for a PGconn.
+            self.requires("libpq/[>=13 <19]", transitive_headers=True)
         if self.options.enable_handlers:
             self.requires("libcurl/[>=7.85 <9]")
             self.requires("openssl/[>=3 <4]")
@@ -61,6 +66,7 @@ class QuernConan(ConanFile):
     def generate(self):
         toolchain = CMakeToolchain(self)
         toolchain.cache_variables["QUERN_SQLITE"] = "ON" if self.options.enable_sqlite else "OFF"
+        toolchain.cache_variables["QUERN_POSTGRES"] = "ON" if self.options.enable_postgres else "OFF"
         toolchain.cache_variables["QUERN_HANDLERS"] = "ON" if self.options.enable_handlers else "OFF"
         toolchain.cache_variables["QUERN_INSTALL"] = True
         for unwanted in ("QUERN_BUILD_TESTS", "QUERN_BUILD_EXAMPLES", "QUERN_BUILD_BENCHMARKS", "QUERN_CCACHE"):
@@ -88,6 +94,8 @@ class QuernConan(ConanFile):
             self.cpp_info.components["quern"].system_libs = ["pthread"]
         if self.options.enable_sqlite:
             self._component("sqlite", "quern-sqlite", ["quern", "sqlite3::sqlite3"])
+        if self.options.enable_postgres:
+            self._component("postgres", "quern-postgres", ["quern", "libpq::libpq"])
         if self.options.enable_handlers:
             self._component("handlers", "quern-handlers", ["quern", "libcurl::libcurl", "openssl::crypto"])
         self._component("testing", "quern-testing", ["quern"])

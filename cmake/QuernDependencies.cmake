@@ -1,5 +1,5 @@
 # All look-ups of other people's packages, in one place; quern-config.cmake.in repeats those that reach the user.
-# Sets QUERN_HAS_SQLITE and QUERN_HAS_HANDLERS.
+# Sets QUERN_HAS_SQLITE, QUERN_HAS_POSTGRES and QUERN_HAS_HANDLERS.
 
 find_package(Threads REQUIRED)
 
@@ -48,6 +48,14 @@ if(QUERN_SQLITE)
   find_package(SQLite3 3.35 QUIET)
   quern_optional(QUERN_SQLITE SQLITE WHAT "SQLite >= 3.35" FOUND SQLite3_FOUND DEBIAN libsqlite3-dev VCPKG sqlite3
                  BREW sqlite)
+endif()
+
+set(QUERN_HAS_POSTGRES OFF)
+if(QUERN_POSTGRES)
+  # The client library alone, which is enough for this module. 13 is the oldest server that is spoken to, too.
+  find_package(PostgreSQL 13 QUIET)
+  quern_optional(QUERN_POSTGRES POSTGRES WHAT "libpq >= 13" FOUND PostgreSQL_FOUND DEBIAN libpq-dev VCPKG libpq
+                 BREW libpq)
 endif()
 
 set(QUERN_HAS_HANDLERS OFF)

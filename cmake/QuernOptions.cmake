@@ -8,8 +8,9 @@ option(QUERN_INSTALL "Install the libraries, headers and package files" ${PROJEC
 
 # AUTO: built when its dependencies are found. ON: configuring fails when they are not. OFF: never looked for.
 set(QUERN_SQLITE AUTO CACHE STRING "Build quern::sqlite: ON, OFF or AUTO")
+set(QUERN_POSTGRES AUTO CACHE STRING "Build quern::postgres: ON, OFF or AUTO")
 set(QUERN_HANDLERS AUTO CACHE STRING "Build quern::handlers: ON, OFF or AUTO")
-foreach(option IN ITEMS QUERN_SQLITE QUERN_HANDLERS)
+foreach(option IN ITEMS QUERN_SQLITE QUERN_POSTGRES QUERN_HANDLERS)
   set_property(CACHE ${option} PROPERTY STRINGS AUTO ON OFF)
 endforeach()
 

@@ -74,7 +74,7 @@ need() {
 
 # What every component needs, for the commands to hand to need.
 # shellcheck disable=SC2034
-library_packages=(libfmt-dev nlohmann-json3-dev libsqlite3-dev libcurl4-openssl-dev libssl-dev)
+library_packages=(libfmt-dev nlohmann-json3-dev libsqlite3-dev libpq-dev libcurl4-openssl-dev libssl-dev)
 
 # configure <build directory> [cmake options]: with every component, so that nothing is left out in silence.
 configure() {
@@ -85,5 +85,5 @@ configure() {
     rm -rf "$build"
   fi
   quietly "$build/configure.log" "configuring" \
-    cmake -S "$root" -B "$build" -G Ninja -DQUERN_SQLITE=ON -DQUERN_HANDLERS=ON "$@"
+    cmake -S "$root" -B "$build" -G Ninja -DQUERN_SQLITE=ON -DQUERN_POSTGRES=ON -DQUERN_HANDLERS=ON "$@"
 }

@@ -9,6 +9,9 @@
 #ifdef CONSUME_SQLITE
 #include "quern/sqlite.hpp"
 #endif
+#ifdef CONSUME_POSTGRES
+#include "quern/postgres.hpp"
+#endif
 
 namespace {
 
@@ -38,10 +41,25 @@ bool sqlite_works() {
 bool sqlite_works() { return true; }
 #endif
 
+#ifdef CONSUME_POSTGRES
+/// There is no server here: what is asked for is that the address reaches the library, which says so.
+bool postgres_works() {
+  if (quern::PostgresStorage::migration_sql("jobs").find("jobs") == std::string::npos) return false;
+  try {
+    auto storage = quern::open_storage("postgresql://nobody@127.0.0.1:1/none");
+  } catch (const quern::StorageError& e) {
+    return e.transient();
+  }
+  return false;
+}
+#else
+bool postgres_works() { return true; }
+#endif
+
 }  // namespace
 
 int main() {
-  if (!core_works() || !sqlite_works()) {
+  if (!core_works() || !sqlite_works() || !postgres_works()) {
     std::puts("the package answers wrongly");
     return 1;
   }

@@ -124,7 +124,8 @@ TEST_CASE("a subscription may end itself within its own callback", "[events]") {
 }
 
 TEST_CASE("events of one job keep their order while many threads work on the queue", "[events]") {
-  quern::MemoryStorage storage;
+  quern_test::EngineStorage own;
+  quern::AnyStorage& storage = own.storage;
   quern::JobQueue queue{storage};
   std::mutex mutex;
   std::map<std::uint64_t, std::vector<JobEventType>> lives;

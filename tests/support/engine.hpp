@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "quern/quern.hpp"
+#include "quern/testing/engine.hpp"
 #include "quern/testing/storage_proxy.hpp"
+#include "support/engine_storage.hpp"
 
 namespace quern_test {
 
@@ -35,11 +37,12 @@ class HeldExecutor {
   std::vector<quern::TaskToken> abandoned;
 };
 
-/// A whole engine on the test's own thread and clock, over a storage in memory that a test can make fail.
+/// A whole engine on the test's own thread and clock, over a storage that a test can make fail (see
+/// EngineStorage for which one).
 struct Engine {
   quern::ManualClock clock;
-  quern::MemoryStorage memory{clock};
-  quern::StorageAdapter<quern::MemoryStorage&> port{memory};
+  EngineStorage own{quern::ClockRef(clock)};
+  quern::StoragePort& port{own.storage.port()};
   quern::testing::StorageProxy storage{port};
   quern::JobQueue<quern::testing::StorageProxy> queue;
   quern::HandlerRegistry handlers;
@@ -90,6 +93,19 @@ struct Engine {
   /// As it really stands, past whatever the proxy does.
   [[nodiscard]] quern::Job job(quern::JobId id) { return port.find(std::span(&id, 1)).front().value(); }
   [[nodiscard]] quern::JobState state(quern::JobId id) { return job(id).state; }
+};
+
+namespace detail {
+struct HostParts {
+  quern::ManualClock clock_of_test;
+  EngineStorage own{quern::ClockRef(clock_of_test)};
+};
+}  // namespace detail
+
+/// The engine that hosts get for their tests, over the storage that EngineStorage names.
+struct HostEngine : private detail::HostParts, public quern::testing::Engine<> {
+  explicit HostEngine(quern::HandlerRegistry first = {}, quern::testing::EngineOptions options = {})
+      : Engine(own.storage, clock_of_test, std::move(first), std::move(options)) {}
 };
 
 }  // namespace quern_test

@@ -10,7 +10,7 @@ using quern::JobResult;
 using quern::JobState;
 
 TEST_CASE("a step runs once over retries and snoozes and gives its kept result back", "[steps]") {
-  quern::testing::Engine engine;
+  quern_test::HostEngine engine;
   int fetched = 0;
   int calls = 0;
   std::vector<int> seen;
@@ -30,7 +30,7 @@ TEST_CASE("a step runs once over retries and snoozes and gives its kept result b
 }
 
 TEST_CASE("a step that throws keeps nothing and runs again", "[steps]") {
-  quern::testing::Engine engine;
+  quern_test::HostEngine engine;
   int tries = 0;
   engine.on("work", [&](JobContext& context) {
     context.step("flaky", [&] {
@@ -44,7 +44,7 @@ TEST_CASE("a step that throws keeps nothing and runs again", "[steps]") {
 }
 
 TEST_CASE("a step's name used twice in one run is refused", "[steps]") {
-  quern::testing::Engine engine;
+  quern_test::HostEngine engine;
   engine.on("work",
             [&](JobContext& context) {
               context.step("a", [] {});
@@ -106,7 +106,7 @@ TEST_CASE("follow-up jobs and records appear exactly when the job completes", "[
 }
 
 TEST_CASE("follow-ups that the storage refuses fail that run and no other", "[then]") {
-  quern::testing::Engine engine;
+  quern_test::HostEngine engine;
   engine.on("bad",
             [&](JobContext& context) {
               context.then(quern::NewJob{.kind = "child", .parents = {quern::JobId{999'999}}});

@@ -33,7 +33,7 @@ using handlers_test::Greet;
 using handlers_test::Resize;
 
 TEST_CASE("a typed job reaches its handler and its result is kept", "[handlers]") {
-  quern::testing::Engine engine;
+  quern_test::HostEngine engine;
   std::string greeted;
   engine.on<Greet>([&](const Greet& job, JobContext& context) {
     greeted = job.name;
@@ -50,7 +50,7 @@ TEST_CASE("a typed job reaches its handler and its result is kept", "[handlers]"
 }
 
 TEST_CASE("a struct's own defaults hold unless the call says otherwise", "[handlers]") {
-  quern::testing::Engine engine;
+  quern_test::HostEngine engine;
   const auto plain = engine.job(engine.queue().enqueue(Resize{100}).id);
   CHECK(plain.queue == "images");
   CHECK(plain.priority == quern::Priority::low);
@@ -76,7 +76,7 @@ TEST_CASE("a kind's queue and attempts can be set where its handler is registere
 
 TEST_CASE("a failing job is retried after its policy's waits until it is dead with every error kept",
           "[handlers]") {
-  quern::testing::Engine engine;
+  quern_test::HostEngine engine;
   int calls = 0;
   engine.on<Greet>([&](const Greet&) { throw std::runtime_error("no greeting " + std::to_string(++calls)); },
                    {.retry = quern::RetryPolicy::fixed(10s), .max_attempts = 3});
@@ -101,7 +101,7 @@ TEST_CASE("a failing job is retried after its policy's waits until it is dead wi
 }
 
 TEST_CASE("whatever a handler throws is one failed attempt and not the end of the engine", "[handlers]") {
-  quern::testing::Engine engine;
+  quern_test::HostEngine engine;
   engine.on<Greet>([](const Greet&) { throw 42; }, {.max_attempts = 1});
   const auto id = engine.queue().enqueue(Greet{"x"}).id;
   engine.drain();
@@ -110,7 +110,7 @@ TEST_CASE("whatever a handler throws is one failed attempt and not the end of th
 }
 
 TEST_CASE("a snooze puts a job off and costs no attempt", "[handlers]") {
-  quern::testing::Engine engine;
+  quern_test::HostEngine engine;
   int calls = 0;
   engine.on<Greet>([&](const Greet&) {
     return ++calls < 3 ? JobResult::snoozed(1h, "too early") : JobResult::completed();
@@ -127,7 +127,7 @@ TEST_CASE("a snooze puts a job off and costs no attempt", "[handlers]") {
 }
 
 TEST_CASE("a handler can say when to try again", "[handlers]") {
-  quern::testing::Engine engine;
+  quern_test::HostEngine engine;
   int calls = 0;
   engine.on<Greet>([&](const Greet&) {
     return ++calls == 1 ? JobResult::retry_at(quern::When::after(90min), "closed until noon")
@@ -142,7 +142,7 @@ TEST_CASE("a handler can say when to try again", "[handlers]") {
 }
 
 TEST_CASE("a discarded job is dead at once with its reason", "[handlers]") {
-  quern::testing::Engine engine;
+  quern_test::HostEngine engine;
   engine.on<Greet>([](const Greet&) { return JobResult::discarded("no such person"); });
   const auto id = engine.queue().enqueue(Greet{"x"}).id;
   engine.drain();
@@ -152,7 +152,7 @@ TEST_CASE("a discarded job is dead at once with its reason", "[handlers]") {
 }
 
 TEST_CASE("a payload that does not decode makes its job dead and others run", "[handlers]") {
-  quern::testing::Engine engine;
+  quern_test::HostEngine engine;
   int calls = 0;
   engine.on<Greet>([&](const Greet&) { ++calls; });
   const auto bad = engine.queue().enqueue("greet", quern::Payload::json(R"({"name": 7})")).id;
@@ -165,7 +165,7 @@ TEST_CASE("a payload that does not decode makes its job dead and others run", "[
 }
 
 TEST_CASE("a kind without a handler is neither claimed nor discarded", "[handlers]") {
-  quern::testing::Engine engine;
+  quern_test::HostEngine engine;
   engine.on<Greet>([](const Greet&) {});
   const auto stranger = engine.queue().enqueue("stranger", quern::Payload()).id;
   {
@@ -179,7 +179,7 @@ TEST_CASE("a kind without a handler is neither claimed nor discarded", "[handler
 }
 
 TEST_CASE("a result that is too large or no JSON fails its attempt", "[handlers]") {
-  quern::testing::Engine engine;
+  quern_test::HostEngine engine;
   engine.on("big",
             [](JobContext&) {
               std::string text(std::size_t{2} << 20U, 'x');
@@ -198,7 +198,7 @@ TEST_CASE("a result that is too large or no JSON fails its attempt", "[handlers]
 }
 
 TEST_CASE("middleware wraps every handler and the first one added is the outermost", "[handlers]") {
-  quern::testing::Engine engine;
+  quern_test::HostEngine engine;
   std::vector<std::string> trace;
   engine.use([&](JobContext&, const std::function<JobResult()>& next) {
     trace.emplace_back("outer in");

@@ -7,6 +7,7 @@
 
 #include "quern/quern.hpp"
 #include "support/catch.hpp"
+#include "support/engine_storage.hpp"
 
 using namespace std::chrono_literals;
 using quern::JobContext;
@@ -47,7 +48,8 @@ bool all_ended(Queue& queue) {
 }  // namespace
 
 TEST_CASE("thousands of jobs from several threads each run once", "[threads]") {
-  quern::MemoryStorage storage;
+  quern_test::EngineStorage own;
+  quern::AnyStorage& storage = own.storage;
   quern::JobQueue queue{storage};
   std::atomic<int> runs{0};
   quern::HandlerRegistry handlers;
@@ -70,7 +72,8 @@ TEST_CASE("thousands of jobs from several threads each run once", "[threads]") {
 }
 
 TEST_CASE("two processors share one queue and no job runs on both", "[threads]") {
-  quern::MemoryStorage storage;
+  quern_test::EngineStorage own;
+  quern::AnyStorage& storage = own.storage;
   quern::JobQueue queue{storage};
   std::mutex mutex;
   std::map<std::uint64_t, int> runs;
@@ -92,7 +95,8 @@ TEST_CASE("two processors share one queue and no job runs on both", "[threads]")
 }
 
 TEST_CASE("a cancelled job's handler sees its stop while it runs", "[threads]") {
-  quern::MemoryStorage storage;
+  quern_test::EngineStorage own;
+  quern::AnyStorage& storage = own.storage;
   quern::JobQueue queue{storage};
   Gate started;
   quern::HandlerRegistry handlers;
@@ -117,7 +121,8 @@ TEST_CASE("a cancelled job's handler sees its stop while it runs", "[threads]") 
 TEST_CASE("a stop is bounded even with a handler that does not return", "[threads]") {
   auto release = std::make_shared<Gate>();
   auto finished = std::make_shared<Gate>();
-  quern::MemoryStorage storage;
+  quern_test::EngineStorage own;
+  quern::AnyStorage& storage = own.storage;
   quern::JobQueue queue{storage};
   Gate started;
   {
@@ -149,7 +154,8 @@ TEST_CASE("a stop is bounded even with a handler that does not return", "[thread
 }
 
 TEST_CASE("a handler may stop its own processor", "[threads]") {
-  quern::MemoryStorage storage;
+  quern_test::EngineStorage own;
+  quern::AnyStorage& storage = own.storage;
   quern::JobQueue queue{storage};
   quern::HandlerRegistry handlers;
   std::function<void()> stop;
@@ -163,7 +169,8 @@ TEST_CASE("a handler may stop its own processor", "[threads]") {
 }
 
 TEST_CASE("a handler may use the queue it runs from", "[threads]") {
-  quern::MemoryStorage storage;
+  quern_test::EngineStorage own;
+  quern::AnyStorage& storage = own.storage;
   quern::JobQueue queue{storage};
   std::atomic<int> depth{0};
   quern::HandlerRegistry handlers;
@@ -285,7 +292,8 @@ TEST_CASE("jobs that wait for each other in their handlers all run when there ar
           "[threads]") {
   constexpr int number = 24;
   std::latch all(number);
-  quern::MemoryStorage storage;
+  quern_test::EngineStorage own;
+  quern::AnyStorage& storage = own.storage;
   quern::JobQueue queue{storage};
   quern::HandlerRegistry handlers;
   handlers.on("meet", [&](JobContext&) { all.arrive_and_wait(); });
@@ -299,7 +307,8 @@ TEST_CASE("jobs that wait for each other in their handlers all run when there ar
 
 TEST_CASE("a result is recorded while its thread goes on with a long job", "[threads]") {
   Gate release;
-  quern::MemoryStorage storage;
+  quern_test::EngineStorage own;
+  quern::AnyStorage& storage = own.storage;
   quern::JobQueue queue{storage};
   quern::HandlerRegistry handlers;
   handlers.on("quick", [](JobContext&) {});

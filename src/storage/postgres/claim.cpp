@@ -1,0 +1,238 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "storage/postgres/impl.hpp"
+#include "storage/postgres/job_json.hpp"
+
+namespace quern::inline v1 {
+
+using postgres::ConnectionLost;
+using postgres::LineHints;
+using postgres::SetAside;
+
+namespace {
+
+const postgres::Statement claim_jobs{
+    "SELECT * FROM @.claim(ROW($1::bigint, $2::bigint, $3::boolean)::@.ctx, $4, $5, $6, $7, $8, $9, $10, "
+    "$11, $12, $13, "
+    "$14, $15::text::pg_snapshot, $16, $17, $18, $19)"};
+const postgres::Statement put_aside{
+    "SELECT * FROM @.set_aside(ROW($1::bigint, $2::bigint, $3::boolean)::@.ctx, $4, $5, $6, $7, $8)"};
+const postgres::Statement undo{
+    "SELECT * FROM @.undo_claim(ROW($1::bigint, $2::bigint, $3::boolean)::@.ctx, $4, $5)"};
+
+constexpr std::size_t most_at_once = 100'000;
+
+int bounded(std::size_t limit) { return static_cast<int>(std::min(limit, most_at_once)); }
+
+/// The columns of type claimed.
+enum Column : int {
+  tag,
+  id,
+  lane,
+  priority,
+  run_at,
+  run,
+  attempt,
+  epoch,
+  max_attempts,
+  created_at,
+  timeout,
+  payload,
+  tenant,
+  tags,
+  created_by,
+  digest,
+  parents,
+  txt
+};
+
+void add_request(postgres::Params& params, const ClaimRequest& request) {
+  const auto add_names = [&](const std::vector<ClaimLimit>& limits) {
+    std::vector<std::string_view> names;
+    std::vector<int> numbers;
+    for (const ClaimLimit& limit : limits) {
+      names.push_back(limit.name);
+      numbers.push_back(bounded(limit.limit));
+    }
+    params.add_texts(std::span<const std::string_view>(names)).add_ints(numbers);
+  };
+  add_names(request.kinds);
+  std::vector<int> attempts;
+  for (const ClaimLimit& kind : request.kinds) attempts.push_back(std::max(1, kind.max_attempts));
+  params.add_ints(attempts);
+  if (request.queues) {
+    add_names(*request.queues);
+  } else {
+    params.null().null();
+  }
+  params.add(request.ageing.count());
+}
+
+void add_hints(postgres::Params& params, const LineHints& hints) {
+  if (hints.snapshot.empty()) {
+    params.null().null().null().null().null();
+    return;
+  }
+  std::vector<int> lanes;
+  std::vector<int> priorities;
+  std::vector<std::int64_t> run_ats;
+  std::vector<std::int64_t> firsts;
+  for (const LineHints::Line& line : hints.lines) {
+    lanes.push_back(line.lane);
+    priorities.push_back(line.priority);
+    run_ats.push_back(line.run_at);
+    firsts.push_back(line.first);
+  }
+  params.add_text(hints.snapshot).add_ints(lanes).add_shorts(priorities);
+  params.add_longs(std::span<const std::int64_t>(run_ats)).add_longs(std::span<const std::int64_t>(firsts));
+}
+
+Claim claim_of(const postgres::Result& rows, int row) {
+  Claim claim;
+  claim.ref.id = JobId{rows.id(row, id)};
+  claim.ref.epoch = static_cast<Epoch>(rows.number(row, epoch));
+  claim.payload = Payload::json(rows.string(row, payload));
+  claim.priority = Priority{rows.small(row, priority)};
+  claim.run = rows.small(row, run);
+  claim.attempt = rows.small(row, attempt);
+  claim.max_attempts = rows.small(row, max_attempts);
+  claim.run_at = rows.time(row, run_at);
+  claim.created_at = rows.time(row, created_at);
+  if (!rows.null(row, timeout)) claim.timeout = Duration(rows.number(row, timeout));
+  claim.tenant = rows.string(row, tenant);
+  claim.tags = postgres::split_tags(rows.text(row, tags));
+  claim.created_by = rows.string(row, created_by);
+  claim.digest = rows.string(row, digest);
+  claim.parents = postgres::split_ids(rows.text(row, parents));
+  return claim;
+}
+
+}  // namespace
+
+void PostgresStorage::Impl::undo_lost_claims(NodeId node) {
+  while (true) {
+    std::int64_t token = 0;
+    {
+      const std::lock_guard lock(lost_mutex_);
+      const auto lost = lost_claims_.find(node);
+      if (lost == lost_claims_.end()) return;
+      token = lost->second.back();
+    }
+    Change change(*this);
+    Params params = context(change.events());
+    params.add(node.value).add(token);
+    change.run(undo, params, Again::safe, [](const Result&, int) {});
+    change.tell();
+    const std::lock_guard lock(lost_mutex_);
+    auto& tokens = lost_claims_[node];
+    std::erase(tokens, token);
+    if (tokens.empty()) lost_claims_.erase(node);
+  }
+}
+
+void PostgresStorage::Impl::set_aside(const std::vector<SetAside>& jobs) {
+  if (jobs.empty()) return;
+  std::vector<std::int64_t> ids;
+  std::vector<bool> expired;
+  std::vector<int> lanes;
+  std::vector<int> priorities;
+  std::vector<std::int64_t> run_ats;
+  for (const SetAside& job : jobs) {
+    ids.push_back(job.id);
+    expired.push_back(job.expired);
+    lanes.push_back(job.lane);
+    priorities.push_back(job.priority);
+    run_ats.push_back(job.run_at);
+  }
+  Change change(*this);
+  Params params = context(change.events());
+  params.add_longs(std::span<const std::int64_t>(ids))
+      .add_bools(expired)
+      .add_ints(lanes)
+      .add_shorts(priorities);
+  params.add_longs(std::span<const std::int64_t>(run_ats));
+  change.run(put_aside, params, Again::safe, [](const Result&, int) {});
+  change.tell();
+}
+
+std::vector<Claim> PostgresStorage::Impl::claim(const ClaimRequest& request) {
+  if (request.limit == 0 || request.kinds.empty()) return {};
+  undo_lost_claims(request.node);
+  const std::int64_t token = (origin_ << 36U) + next_claim_++;
+  auto hints = hints_.take();
+  const int limit = bounded(request.limit);
+  const int rows_wanted = static_cast<int>(std::ceil(limit / std::max(1.0, hints->jobs_per_row))) + 2;
+
+  Change change(*this);
+  Params params = context(change.events());
+  params.add(request.node.value).add(token).add(limit);
+  add_request(params, request);
+  const auto listener = this->listener();
+  params.add(listener && listener->listening()).add(std::min(rows_wanted, limit + 2));
+  add_hints(params, *hints);
+  std::vector<Claim> claims;
+  std::vector<SetAside> aside;
+  try {
+    // What it made of the hints is lost with the answer.
+    const Answer answer = call(claim_jobs, params, Again::never);
+    const Result& rows = answer.rows;
+    if (rows.rows() == 0) {  // the node is not alive
+      hints_.give_back(std::move(hints));
+      return {};
+    }
+    hints->lines.clear();
+    const int last = rows.rows() - 1;
+    hints->snapshot = rows.string(last, txt);
+    const TimePoint now = rows.time(last, created_at);
+    for (int row = 0; row < last; ++row) {
+      const int kind_of_row = rows.small(row, tag);
+      if (kind_of_row == 0) {
+        Claim& claim = claims.emplace_back(claim_of(rows, row));
+        const int lane_of_row = rows.small(row, lane);
+        auto names = lane_names(lane_of_row);
+        claim.kind = std::move(names.kind);
+        claim.queue = std::move(names.queue);
+        claim.ref.node = request.node;
+        claim.ref.claim = static_cast<std::uint64_t>(token);
+        claim.claimed_at = now;
+      } else if (kind_of_row == 1) {
+        hints->lines.push_back({rows.small(row, lane), rows.small(row, priority), rows.number(row, run_at),
+                                rows.number(row, id)});
+      } else {
+        aside.push_back({rows.number(row, id), kind_of_row == 5, rows.small(row, lane),
+                         rows.small(row, priority), rows.number(row, run_at)});
+      }
+    }
+    const int used = rows.small(last, attempt);
+    if (used > 0) hints->jobs_per_row = std::max(1.0, static_cast<double>(claims.size()) / used);
+    if (rows.small(last, run) != 0) listener->look_since(hints->snapshot);
+    hints_.give_back(std::move(hints));
+  } catch (const ConnectionLost& e) {
+    if (e.sent()) {
+      const std::lock_guard lock(lost_mutex_);
+      lost_claims_[request.node].push_back(token);
+    }
+    throw;
+  }
+  if (change.events()) {
+    for (const Claim& claim : claims) {
+      JobEvent& event = change.effects().events.emplace_back();
+      event.type = JobEventType::started;
+      event.id = claim.ref.id;
+      event.kind = claim.kind;
+      event.queue = claim.queue;
+      event.attempt = claim.attempt;
+      event.epoch = claim.ref.epoch;
+      event.at = claim.claimed_at;
+    }
+  }
+  change.tell();
+  set_aside(aside);
+  return claims;
+}
+
+}  // namespace quern::inline v1

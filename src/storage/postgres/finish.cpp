@@ -1,0 +1,216 @@
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <unordered_set>
+
+#include "quern/core/limits.hpp"
+#include "storage/postgres/impl.hpp"
+#include "storage/postgres/job_json.hpp"
+#include "storage/postgres/new_jobs.hpp"
+
+namespace quern::inline v1 {
+
+using postgres::ConnectionLost;
+using postgres::SqlError;
+
+namespace {
+
+const postgres::Statement finish_runs{
+    "SELECT * FROM @.finish(ROW($1::bigint, $2::bigint, $3::boolean)::@.ctx, $4, $5, $6, $7, $8, $9, $10, "
+    "$11, $12, $13, "
+    "$14, $15::text::jsonb, $16::text::jsonb)"};
+const postgres::Statement states_of_runs{"SELECT * FROM @.run_states($1, $2, $3, $4)"};
+const postgres::Statement report{
+    "SELECT * FROM @.progress(ROW($1::bigint, $2::bigint, $3::boolean)::@.ctx, $4, $5, $6, $7, $8, $9)"};
+const postgres::Statement keep_step{
+    "SELECT @.save_step(ROW($1::bigint, $2::bigint, $3::boolean)::@.ctx, $4, $5, $6, $7, $8, $9)"};
+
+template <class Items, class Ref>
+void add_refs(postgres::Params& params, const Items& items, const Ref& ref_of) {
+  std::vector<std::int64_t> ids;
+  std::vector<std::int64_t> epochs;
+  std::vector<std::int64_t> nodes;
+  std::vector<std::int64_t> claims;
+  for (const auto& item : items) {
+    const RunRef& ref = ref_of(item);
+    ids.push_back(static_cast<std::int64_t>(ref.id.value));
+    epochs.push_back(ref.epoch);
+    nodes.push_back(static_cast<std::int64_t>(ref.node.value));
+    claims.push_back(static_cast<std::int64_t>(ref.claim));
+  }
+  for (const auto* const column : {&ids, &epochs, &nodes, &claims})
+    params.add_longs(std::span<const std::int64_t>(*column));
+}
+
+const RunRef& ref_of_finish(const Finish& finish) { return finish.ref; }
+
+}  // namespace
+
+std::vector<FinishResult> PostgresStorage::Impl::finish_once(std::span<const Finish> finishes) {
+  std::vector<int> outcomes;
+  std::vector<int> faults;
+  std::vector<int> reasons;
+  std::vector<std::optional<std::string_view>> results;
+  std::vector<std::string> messages;
+  std::vector<std::optional<std::int64_t>> ats;
+  std::vector<std::optional<std::int64_t>> afters;
+  nlohmann::json jobs;
+  nlohmann::json records;
+  std::vector<std::uint64_t> new_ids;
+  for (std::size_t i = 0; i < finishes.size(); ++i) {
+    const Finish& finish = finishes[i];
+    const bool completed = finish.outcome == Outcome::completed;
+    outcomes.push_back(static_cast<int>(finish.outcome));
+    faults.push_back(static_cast<int>(finish.fault));
+    reasons.push_back(static_cast<int>(finish.dead_reason));
+    results.push_back(completed && finish.result ? std::optional<std::string_view>(finish.result->text())
+                                                 : std::nullopt);
+    messages.push_back(completed ? std::string() : clean_message(finish.message));
+    const bool again = finish.outcome == Outcome::failed || finish.outcome == Outcome::snoozed;
+    const auto moment = again ? postgres::moment_of(finish.again) : postgres::Moment{};
+    ats.push_back(moment.at);
+    afters.push_back(moment.after);
+    if (!completed) continue;
+    postgres::check_ids(finish.jobs);
+    for (const NewJob& job : finish.jobs) {
+      jobs[std::to_string(i)].push_back(postgres::job_json(job, lane_number(job.queue, job.kind)));
+      new_ids.push_back(job.id.value);
+    }
+    for (const Record& record : finish.records)
+      records[std::to_string(i)].push_back(
+          {{"c", record.collection}, {"k", record.key}, {"v", record.value.text()}});
+  }
+
+  Change change(*this);
+  Params params = context(change.events());
+  add_refs(params, finishes, ref_of_finish);
+  params.add_shorts(outcomes).add_texts(std::span<const std::optional<std::string_view>>(results));
+  const std::vector<std::string_view> texts(messages.begin(), messages.end());
+  params.add_texts(std::span<const std::string_view>(texts)).add_shorts(faults).add_shorts(reasons);
+  params.add_longs(std::span<const std::optional<std::int64_t>>(ats));
+  params.add_longs(std::span<const std::optional<std::int64_t>>(afters));
+  for (const auto* const json : {&jobs, &records}) {
+    if (json->is_null())
+      params.null();
+    else
+      params.add_text(postgres::dump(*json));
+  }
+
+  std::vector<FinishResult> answers(finishes.size());
+  const auto take = [&](const Result& rows, int row) {
+    using Effects = postgres::Effects;
+    if (rows.small(row, Effects::tag) != Effects::result)
+      return;  // all were completed, as it stands there already
+    FinishResult& answer = answers.at(rows.id(row, Effects::n));
+    const int state = rows.small(row, Effects::state);
+    if (state == 0)
+      answer.status = FinishStatus::lost;
+    else
+      answer.state = static_cast<JobState>(state);
+  };
+  constexpr int most_tries = 100;
+  for (int tries = 0;; ++tries) {
+    try {
+      change.run(finish_runs, params, Again::never, take);
+      break;
+    } catch (const SqlError& e) {
+      if (e.state() != "23514" || tries == most_tries) throw;
+      for (const std::uint64_t id : new_ids) make_partitions(id, id);
+    }
+  }
+  change.tell();
+  return answers;
+}
+
+std::vector<int> PostgresStorage::Impl::run_states(std::span<const Finish> finishes) {
+  Params params;
+  add_refs(params, finishes, ref_of_finish);
+  const Result rows = read(states_of_runs, params);
+  std::vector<int> states;
+  for (int row = 0; row < rows.rows(); ++row) states.push_back(rows.small(row, 0));
+  return states;
+}
+
+std::vector<FinishResult> PostgresStorage::Impl::finish(std::span<const Finish> finishes) {
+  const auto key = [](const Finish& finish) { return std::pair(finish.ref.id, finish.ref.epoch); };
+  bool in_doubt = false;
+  {
+    const std::lock_guard lock(lost_mutex_);
+    if (!lost_finishes_.empty())
+      in_doubt =
+          std::ranges::any_of(finishes, [&](const Finish& f) { return lost_finishes_.contains(key(f)); });
+  }
+  const SteadyTime until = deadline();
+  while (true) {
+    try {
+      if (!in_doubt) return finish_once(finishes);
+      // Whether an earlier attempt did it: those runs are looked up, and what is still held is sent.
+      const std::vector<int> states = run_states(finishes);
+      std::vector<FinishResult> answers(finishes.size());
+      std::vector<Finish> left;
+      std::vector<std::size_t> places;
+      for (std::size_t i = 0; i < finishes.size(); ++i) {
+        bool doubted = false;
+        {
+          const std::lock_guard lock(lost_mutex_);
+          doubted = lost_finishes_.contains(key(finishes[i]));
+        }
+        if (states[i] > 0 && doubted) {
+          answers[i].state = static_cast<JobState>(states[i]);
+        } else {
+          left.push_back(finishes[i]);
+          places.push_back(i);
+        }
+      }
+      if (!left.empty()) {
+        const auto rest = finish_once(left);
+        for (std::size_t i = 0; i < rest.size(); ++i) answers[places[i]] = rest[i];
+      }
+      const std::lock_guard lock(lost_mutex_);
+      for (const Finish& finish : finishes) lost_finishes_.erase(key(finish));
+      return answers;
+    } catch (const ConnectionLost& e) {
+      if (e.sent()) {
+        constexpr std::size_t most = 100'000;
+        const std::lock_guard lock(lost_mutex_);
+        if (lost_finishes_.size() < most) {
+          for (const Finish& finish : finishes) lost_finishes_.insert(key(finish));
+        }
+        in_doubt = true;
+      }
+      if (!in_doubt || SystemClock().steady() >= until) throw;
+      constexpr auto pause = std::chrono::milliseconds(50);
+      std::this_thread::sleep_for(pause);
+    }
+  }
+}
+
+std::vector<RunCheck> PostgresStorage::Impl::progress(std::span<const ProgressUpdate> updates) {
+  std::vector<int> percents;
+  std::vector<std::string> messages;
+  for (const ProgressUpdate& update : updates) {
+    percents.push_back(std::clamp(update.progress.percent, 0, 100));
+    messages.push_back(clean_message(update.progress.message));
+  }
+  const std::vector<std::string_view> texts(messages.begin(), messages.end());
+  Change change(*this);
+  Params params = context(change.events());
+  add_refs(params, updates, [](const ProgressUpdate& update) -> const RunRef& { return update.ref; });
+  params.add_ints(percents).add_texts(std::span<const std::string_view>(texts));
+  std::vector<RunCheck> checks(updates.size());
+  change.run(report, params, Again::safe, [&](const Result& rows, int row) {
+    checks.at(rows.id(row, postgres::Effects::n)) =
+        static_cast<RunCheck>(rows.small(row, postgres::Effects::state));
+  });
+  change.tell();
+  return checks;
+}
+
+RunCheck PostgresStorage::Impl::save_step(const RunRef& run, const Step& step) {
+  Params params = context(false);
+  params.add(run.id.value).add(std::int64_t{run.epoch}).add(run.node.value).add(run.claim);
+  params.add(step.name).add(step.value.text());
+  return call(keep_step, params, Again::safe).rows.truth(0, 0) ? RunCheck::held : RunCheck::lost;
+}
+
+}  // namespace quern::inline v1

@@ -1,0 +1,245 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <unordered_set>
+
+#include "storage/postgres/impl.hpp"
+#include "storage/postgres/job_json.hpp"
+#include "storage/postgres/new_jobs.hpp"
+
+namespace quern::inline v1 {
+
+using postgres::ConnectionLost;
+using postgres::SqlError;
+
+namespace {
+
+const postgres::Statement reserve{"SELECT @.reserve_ids($1, $2)"};
+const postgres::Statement partitions{"SELECT @.make_partitions($1, $2)"};
+const postgres::Statement plain{
+    "SELECT * FROM @.insert_plain(ROW($1::bigint, $2::bigint, $3::boolean)::@.ctx, $4, $5, $6, $7, $8, $9, "
+    "$10, $11, $12, "
+    "$13, $14, $15, $16, $17)"};
+const postgres::Statement any_jobs{
+    "SELECT * FROM @.insert_any(ROW($1::bigint, $2::bigint, $3::boolean)::@.ctx, $4::text::jsonb)"};
+
+bool is_plain(const NewJob& job) { return job.unique.key.empty() && job.parents.empty(); }
+
+}  // namespace
+
+/// Tries again while the server can't be reached, for as long as the host wants to wait.
+template <class Insert>
+auto PostgresStorage::Impl::with_patience(const Insert& insert) {
+  const SystemClock clock;
+  const SteadyTime until = clock.steady() + options_.insert_patience;
+  while (true) {
+    try {
+      return insert();
+    } catch (const ConnectionLost&) {
+      if (clock.steady() >= until) throw;
+      constexpr auto pause = std::chrono::milliseconds(100);
+      std::this_thread::sleep_for(pause);
+    }
+  }
+}
+
+void PostgresStorage::Impl::make_partitions(std::uint64_t first, std::uint64_t last) {
+  call(partitions, Params().add(first).add(last), Again::safe);
+}
+
+std::vector<InsertResult> PostgresStorage::Impl::with_partitions(
+    std::span<const NewJob> jobs, const std::function<std::vector<InsertResult>()>& insert) {
+  constexpr int most_tries = 100;
+  for (int tries = 0;; ++tries) {
+    try {
+      return insert();
+    } catch (const SqlError& e) {
+      if (e.state() != "23514" || tries == most_tries) throw;
+      // Ids may lie far apart, so each one's own rather than all between them.
+      std::unordered_set<std::uint64_t> made;
+      constexpr std::uint64_t least_size = 1000;
+      for (const NewJob& job : jobs) {
+        if (made.insert(job.id.value / least_size).second) make_partitions(job.id.value, job.id.value);
+      }
+    }
+  }
+}
+
+JobId PostgresStorage::Impl::reserve_ids(std::size_t count) {
+  if (count < 1 || count > std::size_t{1} << 32U)
+    throw InvalidArgument("count", fmt::format("is {}, allowed are 1 to 2^32", count));
+  return with_patience([&] {
+    return JobId{call(reserve, Params().add(origin_).add(static_cast<std::int64_t>(count)), Again::safe)
+                     .rows.id(0, 0)};
+  });
+}
+
+std::vector<InsertResult> PostgresStorage::Impl::insert(std::span<const NewJob> jobs) {
+  postgres::check_ids(jobs);
+  return with_patience([&] { return insert_once(jobs); });
+}
+
+std::vector<InsertResult> PostgresStorage::Impl::insert_once(std::span<const NewJob> jobs) {
+  constexpr std::size_t large = 200;
+  if (!std::ranges::all_of(jobs, is_plain)) return insert_any(jobs);
+  InsertCall call{.jobs = jobs};
+  if (jobs.size() >= large) {
+    insert_together({&call});
+  } else {
+    join_insert(call);
+  }
+  if (call.error) std::rethrow_exception(call.error);
+  return std::move(call.results);
+}
+
+/// Small inserts of several threads share a statement: two of the callers lead at any time, each with all that
+/// have come meanwhile.
+void PostgresStorage::Impl::join_insert(InsertCall& call) {
+  constexpr std::size_t most_jobs = 1000;
+  constexpr int most_leaders = 2;
+  std::unique_lock lock(inserts_mutex_);
+  inserts_.push_back(&call);
+  while (!call.done) {
+    if (call.taken || insert_leaders_ == most_leaders) {
+      inserts_done_.wait(lock);
+      continue;
+    }
+    std::vector<InsertCall*> together;
+    std::deque<InsertCall*> left;
+    std::unordered_set<std::uint64_t> ids;
+    std::size_t size = 0;
+    for (InsertCall* const other : inserts_) {
+      // The same insert, sent twice at once, must not be one statement: one of them is a repetition.
+      const bool fits =
+          size + other->jobs.size() <= most_jobs &&
+          std::ranges::none_of(other->jobs, [&](const NewJob& job) { return ids.contains(job.id.value); });
+      if (!fits) {
+        left.push_back(other);
+        continue;
+      }
+      for (const NewJob& job : other->jobs) ids.insert(job.id.value);
+      size += other->jobs.size();
+      other->taken = true;
+      together.push_back(other);
+    }
+    inserts_ = std::move(left);
+    ++insert_leaders_;
+    lock.unlock();
+    insert_together(together);
+    lock.lock();
+    --insert_leaders_;
+    for (InsertCall* const other : together) other->done = true;
+    inserts_done_.notify_all();
+  }
+}
+
+/// Never throws: what went wrong is in the calls.
+void PostgresStorage::Impl::insert_together(const std::vector<InsertCall*>& calls) {
+  try {
+    insert_plain(calls);
+  } catch (const StorageError& e) {
+    // One of them may be what the server does not like; the others are not to suffer from it.
+    if (calls.size() > 1 && !e.transient()) {
+      for (InsertCall* const call : calls) insert_together({call});
+      return;
+    }
+    for (InsertCall* const call : calls) call->error = std::current_exception();
+  } catch (...) {
+    for (InsertCall* const call : calls) call->error = std::current_exception();
+  }
+}
+
+void PostgresStorage::Impl::insert_plain(const std::vector<InsertCall*>& calls) {
+  postgres::NewJobs columns;
+  for (const InsertCall* const call : calls) {
+    for (const NewJob& job : call->jobs) columns.add(job, lane_number(job.queue, job.kind));
+  }
+  Change change(*this);
+  Params params = context(change.events());
+  columns.put(params);
+
+  bool limited = false;
+  bool some_there = false;
+  std::unordered_map<std::uint64_t, JobEvent> added;
+  const auto take = [&](const Result& rows, int row) {
+    using Effects = postgres::Effects;
+    const int tag = rows.small(row, Effects::tag);
+    if (tag == 9) limited = true;
+    if (tag == 7) some_there = rows.number(row, Effects::n) > 0;
+    if (tag != 8) return;
+    JobEvent& event = added[rows.id(row, Effects::id)];
+    event.type = JobEventType::created;
+    event.id = JobId{rows.id(row, Effects::id)};
+    event.at = rows.time(row, Effects::at);
+    event.run_at = rows.time(row, Effects::run_at);
+  };
+  bool repeated = false;
+  for (int tries = 0;; ++tries) {
+    try {
+      repeated = change.run(plain, params, Again::safe, take).repeated;
+      break;
+    } catch (const SqlError& e) {
+      constexpr int most_tries = 100;
+      if (e.state() != "23514" || tries == most_tries) throw;
+      std::unordered_set<std::uint64_t> made;
+      constexpr std::uint64_t least_size = 1000;
+      for (const InsertCall* const call : calls) {
+        for (const NewJob& job : call->jobs) {
+          if (made.insert(job.id.value / least_size).second) make_partitions(job.id.value, job.id.value);
+        }
+      }
+    }
+  }
+  if (limited) {
+    change.tell();
+    for (InsertCall* const call : calls) call->results = insert_any(call->jobs);
+    return;
+  }
+  for (InsertCall* const call : calls) {
+    call->results.resize(call->jobs.size());
+    for (std::size_t i = 0; i < call->jobs.size(); ++i) {
+      const NewJob& job = call->jobs[i];
+      const auto event = added.find(job.id.value);
+      // What is there after an answer was lost, that call has put there.
+      if (some_there && event == added.end() && !repeated) call->results[i].status = InsertStatus::repeated;
+      if (event == added.end() || !change.events()) continue;
+      event->second.kind = job.kind;
+      event->second.queue = job.queue;
+      change.effects().events.push_back(std::move(event->second));
+    }
+  }
+  change.tell();
+}
+
+std::vector<InsertResult> PostgresStorage::Impl::insert_any(std::span<const NewJob> jobs) {
+  auto json = nlohmann::json::array();
+  for (const NewJob& job : jobs) json.push_back(postgres::job_json(job, lane_number(job.queue, job.kind)));
+  const std::string text = postgres::dump(json);
+  return with_partitions(jobs, [&] {
+    Change change(*this);
+    Params params = context(change.events());
+    params.add_text(text);
+    std::vector<InsertResult> results(jobs.size());
+    const bool repeated = change
+                              .run(any_jobs, params, Again::safe,
+                                   [&](const Result& rows, int row) {
+                                     using Effects = postgres::Effects;
+                                     InsertResult& result = results.at(rows.id(row, Effects::n));
+                                     result.status =
+                                         static_cast<InsertStatus>(rows.small(row, Effects::state));
+                                     result.holder = JobId{rows.id(row, Effects::other)};
+                                   })
+                              .repeated;
+    if (repeated) {
+      for (InsertResult& result : results) {
+        if (result.status == InsertStatus::repeated) result.status = InsertStatus::added;
+      }
+    }
+    change.tell();
+    return results;
+  });
+}
+
+}  // namespace quern::inline v1

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "quern/core/random.hpp"
+#include "storage/postgres/connection.hpp"
+#include "storage/postgres/server_clock.hpp"
+
+namespace quern::inline v1::postgres {
+
+/// The connections of a storage: opened as needed, at most so many, and handed out to one call at a time.
+/// Where none can be made, calls fail at once for a while, which doubles with each failure up to a few
+/// seconds, with jitter; so a server that is down is not knocked at by every call. Thread-safe.
+class Pool {
+ public:
+  Pool(Server server, std::size_t most);
+
+  /// A connection for one call; goes back at the end, or is closed where it broke.
+  class Lease {
+   public:
+    Lease(Pool& pool, std::unique_ptr<Connection> connection)
+        : pool_(&pool), connection_(std::move(connection)) {}
+    Lease(Lease&& other) noexcept = default;
+    Lease& operator=(Lease&&) = delete;
+    ~Lease() {
+      if (connection_) pool_->give_back(std::move(connection_));
+    }
+    Connection* operator->() const noexcept { return connection_.get(); }
+
+   private:
+    Pool* pool_;
+    std::unique_ptr<Connection> connection_;
+  };
+
+  /// Throws ConnectionLost (not sent), or another StorageError that says why there is none.
+  Lease take(SteadyTime deadline);
+
+  [[nodiscard]] const Server& server() const noexcept { return server_; }
+  [[nodiscard]] const ServerClock& clock() const noexcept { return clock_; }
+
+ private:
+  struct Idle {
+    std::unique_ptr<Connection> connection;
+    SteadyTime since{};
+  };
+  void give_back(std::unique_ptr<Connection> connection);
+  std::unique_ptr<Connection> open(SteadyTime deadline);
+  void note_failure(const std::string& message);
+
+  const Server server_;
+  const std::size_t most_;
+  ServerClock clock_;
+
+  std::mutex mutex_;
+  std::condition_variable freed_;
+  std::vector<Idle> idle_;
+  std::size_t open_ = 0;  ///< With those that are handed out or being made.
+  int failures_ = 0;      ///< In a row.
+  SteadyTime quiet_until_{};
+  std::string last_failure_;
+  Random random_;
+};
+
+}  // namespace quern::inline v1::postgres
