@@ -154,19 +154,21 @@ PostgresStorage::Impl::Answer PostgresStorage::Impl::Change::run(
 }
 
 void PostgresStorage::Impl::Change::tell() {
-  bool work = effects_.ready;
   // Whoever waits for the next due time must hear of one that is earlier than what was known.
   auto known = impl_.known_due_us_.load();
   const auto earliest = to_us(effects_.earliest);
   while (earliest < known && !impl_.known_due_us_.compare_exchange_weak(known, earliest)) {
   }
-  work = work || earliest < known;
+  const bool sooner = earliest < known;
   {
     const std::lock_guard lock(impl_.observers_mutex_);
     for (StorageObserver* const observer : impl_.observers_) {
       if (!effects_.events.empty() && observer->wants_events()) observer->on_events(effects_.events);
       if (!effects_.asked_to_stop.empty()) observer->on_cancel(effects_.asked_to_stop);
-      if (work) observer->on_work();
+      if (sooner)
+        observer->on_work();
+      else if (effects_.ready)
+        observer->on_ready();
     }
   }
   effects_ = {};
