@@ -52,11 +52,12 @@ Schemes& schemes() {
 
 [[noreturn]] void refuse(std::string_view scheme, const std::string& known) {
   const auto shown = clean_message(scheme, 32);  // what follows the colon may hold a password
-  throw InvalidArgument("storage",
-                        fmt::format("the scheme \"{}:\" is not known, linked in are {}{}", shown, known,
-                                    scheme == "sqlite" ? "; include <quern/sqlite.hpp> and link "
-                                                         "quern::sqlite"
-                                                       : ""));
+  const char* hint = "";
+  if (scheme == "sqlite") hint = "; include <quern/sqlite.hpp> and link quern::sqlite";
+  if (scheme == "postgres" || scheme == "postgresql")
+    hint = "; include <quern/postgres.hpp> and link quern::postgres";
+  throw InvalidArgument(
+      "storage", fmt::format("the scheme \"{}:\" is not known, linked in are {}{}", shown, known, hint));
 }
 
 }  // namespace

@@ -198,3 +198,37 @@ TEST_CASE("without a listener, and behind a pooler, foreign changes are asked fo
     worker.retire(node);
   }
 }
+
+TEST_CASE("a processor starts at once what another storage object adds", "[postgres][listen]") {
+  if (PostgresServer::shared() == nullptr) return;
+  const auto schema = PostgresServer::new_schema();
+  PostgresStorage worker(PostgresServer::shared()->address(), {.schema = schema});
+  PostgresStorage producer(PostgresServer::shared()->address(), {.schema = schema});
+  quern::JobQueue out(worker);
+  quern::JobQueue in(producer);
+  std::mutex mutex;
+  std::condition_variable ran;
+  int runs = 0;
+  quern::HandlerRegistry handlers;
+  handlers.on("work", [&](quern::JobContext&) {
+    const std::lock_guard lock(mutex);
+    ++runs;
+    ran.notify_all();
+  });
+  quern::Processor processor(out, handlers);
+  processor.start();
+  REQUIRE(becomes([&] { return worker.watches_foreign_changes(); }));
+  std::vector<std::chrono::microseconds> waits;
+  for (int i = 1; i <= 40; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    in.enqueue("work", quern::Payload());
+    std::unique_lock lock(mutex);
+    REQUIRE(ran.wait_for(lock, long_enough, [&] { return runs == i; }));
+    waits.push_back(
+        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start));
+  }
+  processor.stop();
+  std::ranges::sort(waits);
+  UNSCOPED_INFO("from the enqueue to the start, median: " << waits[waits.size() / 2].count() << " us");
+  CHECK(waits[waits.size() / 2] < 50ms);
+}
