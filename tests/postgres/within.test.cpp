@@ -193,13 +193,13 @@ TEST_CASE("the SQL function enqueue takes what a job may have, and refuses what 
   CHECK(plain.state == JobState::ready);
   CHECK(plain.payload.text() == "null");
   const auto id = enqueue(
-      "'welcome', '{\"user\": 3}', queue => 'mail', priority => 0, delay => '10 min', max_attempts => 7, "
+      "'welcome', '{\"user\": 3}', queue => 'mail', priority => 9, delay => '10 min', max_attempts => 7, "
       "timeout => '30 s', unique_key => 'k', tenant => 'acme', deadline => now() + interval '1 day'");
   const auto job = shop.get(id);
   CHECK(job.state == JobState::scheduled);
   CHECK(job.run_at - job.created_at == 10min);
   CHECK(job.queue == "mail");
-  CHECK(job.priority.level == 0);
+  CHECK(job.priority.level == 9);
   CHECK(job.max_attempts == 7);
   CHECK(job.timeout == 30s);
   CHECK(job.tenant == "acme");
@@ -208,7 +208,7 @@ TEST_CASE("the SQL function enqueue takes what a job may have, and refuses what 
   CHECK(shop.get(enqueue("'welcome', parents => ARRAY[" + id + "]")).state == JobState::blocked);
   CHECK(shop.get(enqueue("'welcome', run_at => now() + interval '1 h'")).state == JobState::scheduled);
 
-  for (const char* arguments : {"''", "NULL", "'welcome', priority => 5", "'welcome', delay => '-1 s'",
+  for (const char* arguments : {"''", "NULL", "'welcome', priority => 10", "'welcome', delay => '-1 s'",
                                 "'welcome', on_conflict => 'x'", "'welcome', max_attempts => -1",
                                 "'welcome', tags => ARRAY['']", "'welcome', parents => ARRAY[123456]",
                                 "'welcome', to_jsonb(repeat('x', 1100000))", "E'wel\\ncome'"}) {

@@ -66,8 +66,8 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'QU001', MESSAGE = 'payload|is longer than 1 MiB';
   ELSIF cardinality(tags) > 32 OR cardinality(parents) > 1000 THEN
     RAISE EXCEPTION USING ERRCODE = 'QU001', MESSAGE = 'tags|allowed are 32 tags and 1000 parents';
-  ELSIF coalesce(priority NOT BETWEEN 0 AND 4, true) THEN
-    RAISE EXCEPTION USING ERRCODE = 'QU001', MESSAGE = 'priority|allowed are 0 to 4';
+  ELSIF coalesce(priority NOT BETWEEN 0 AND 9, true) THEN
+    RAISE EXCEPTION USING ERRCODE = 'QU001', MESSAGE = 'priority|allowed are 0 to 9';
   ELSIF coalesce(max_attempts NOT BETWEEN 0 AND 1000000, true) THEN
     RAISE EXCEPTION USING ERRCODE = 'QU001', MESSAGE = 'max_attempts|allowed are 0 to 1000000';
   ELSIF timeout < interval '0' OR timeout > interval '8760 hours' OR delay < interval '0' OR unique_period < interval '0' THEN
