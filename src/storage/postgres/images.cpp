@@ -255,7 +255,17 @@ std::vector<JobImage> PostgresStorage::Impl::read_images(JobId after, std::size_
     places.emplace(image.job.id.value, images.size() - 1);
   }
   if (ids.empty()) return images;
-  enum Column : int { id, period, states, holds, waits_for, allowed, cancel_reason, progress_epoch, steps };
+  enum Column : int {
+    id,
+    period,
+    states,
+    holds,
+    waits_for,
+    allowed,
+    cancel_reason,
+    progress_epoch,
+    saved_steps
+  };
   const Result more = read(beside_jobs, Params().add_longs(std::span<const std::int64_t>(ids)));
   for (int row = 0; row < more.rows(); ++row) {
     const auto place = places.find(more.id(row, id));
@@ -275,8 +285,8 @@ std::vector<JobImage> PostgresStorage::Impl::read_images(JobId after, std::size_
       image.cancel_reason = more.string(row, cancel_reason);
     }
     image.progress_epoch = static_cast<Epoch>(more.number(row, progress_epoch));
-    if (more.null(row, steps)) continue;
-    for (const auto& step : nlohmann::json::parse(more.text(row, steps)))
+    if (more.null(row, saved_steps)) continue;
+    for (const auto& step : nlohmann::json::parse(more.text(row, saved_steps)))
       image.steps.push_back({step.at(0).get<std::string>(), Payload::json(step.at(1).get<std::string>())});
   }
   return images;
