@@ -24,6 +24,30 @@ void RunState::rest() {
   records_.clear();
 }
 
+void RunState::begin(Claim&& claim) {
+  // One job is mostly like the one before: names that are the same stay, and what few jobs have is not there.
+  const auto take = [](auto& mine, auto& its) {
+    if (mine != its) mine = std::move(its);
+  };
+  take(claim_.kind, claim.kind);
+  take(claim_.queue, claim.queue);
+  take(claim_.tenant, claim.tenant);
+  take(claim_.tags, claim.tags);
+  take(claim_.created_by, claim.created_by);
+  take(claim_.digest, claim.digest);
+  take(claim_.parents, claim.parents);
+  claim_.ref = claim.ref;
+  claim_.payload = std::move(claim.payload);
+  claim_.priority = claim.priority;
+  claim_.run = claim.run;
+  claim_.attempt = claim.attempt;
+  claim_.max_attempts = claim.max_attempts;
+  claim_.timeout = claim.timeout;
+  claim_.run_at = claim.run_at;
+  claim_.created_at = claim.created_at;
+  claim_.claimed_at = claim.claimed_at;
+}
+
 std::stop_token RunState::stop_token() {
   const std::lock_guard lock(stop_mutex_);
   if (!stop_.stop_possible()) {

@@ -87,7 +87,10 @@ class Jobs {
   [[nodiscard]] std::vector<JobId> asked_to_stop(NodeId node) const;
   [[nodiscard]] std::size_t running(NodeId node) const;
   /// It runs nothing, and never will again.
-  void forget_node(NodeId node) { running_.erase(node.value); }
+  void forget_node(NodeId node) {
+    last_runs_ = nullptr;
+    running_.erase(node.value);
+  }
 
   // read.cpp
   [[nodiscard]] std::vector<std::optional<Job>> find(std::span<const JobId> ids) const;
@@ -263,6 +266,13 @@ class Jobs {
     std::set<JobId> asked_to_stop;
   };
 
+  /// Made when there is none.
+  [[nodiscard]] NodeRuns& runs_of(std::uint64_t node) {
+    if (last_runs_ == nullptr || last_runs_->first != node)
+      last_runs_ = &*running_.try_emplace(node).first;  // stays where it is; see forget_node
+    return last_runs_->second;
+  }
+
   const Nodes& nodes_;
   Rows rows_;
   Mores mores_;
@@ -274,6 +284,8 @@ class Jobs {
   std::size_t scheduled_count_ = 0;
   std::size_t deadline_count_ = 0;             // jobs that have a deadline
   std::map<std::uint64_t, NodeRuns> running_;  // of nodes that ran something; see forget_node
+  std::pair<const std::uint64_t, NodeRuns>* last_runs_ =
+      nullptr;  // of these, the one that was asked for last
   std::map<std::string, std::set<JobId>> tenants_;
   std::map<std::string, std::set<JobId>> tags_;
   std::unordered_map<std::string, JobId> keys_;  // who holds each unique key, by its state

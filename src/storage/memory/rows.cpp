@@ -80,7 +80,7 @@ void Jobs::link(Slot slot, Row& row) {
     ++scheduled_count_;
     scheduled_.add({row.run_at, row.id});
   } else if (state == JobState::running) {
-    NodeRuns& runs = running_[row.node().value];
+    NodeRuns& runs = runs_of(row.node().value);
     row.place = static_cast<std::uint32_t>(runs.slots.size());
     runs.slots.push_back(slot);
     if (const More* const rest = has_more(row); rest != nullptr && rest->cancel_requested)
@@ -103,8 +103,7 @@ void Jobs::unlink(Row& row) {
     scheduled_.tidy(scheduled_count_,
                     [&](const DueHeap::Entry& entry) { return entry.id != row.id && is_due(entry); });
   } else if (state == JobState::running) {
-    const auto found = running_.find(row.node().value);
-    NodeRuns& runs = found->second;
+    NodeRuns& runs = runs_of(row.node().value);
     const Slot last = runs.slots.back();
     runs.slots[row.place] = last;
     rows_[last].place = row.place;

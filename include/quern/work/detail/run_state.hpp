@@ -38,7 +38,7 @@ class RunState {
   // For another run at the same port, while nobody else knows it: as if made anew.
   /// Lets go of all that belongs to the run that has ended.
   void rest();
-  void begin(Claim&& claim) { claim_ = std::move(claim); }
+  void begin(Claim&& claim);
   RunState(const RunState&) = delete;
   RunState& operator=(const RunState&) = delete;
   virtual ~RunState() = default;
