@@ -11,7 +11,7 @@ namespace quern::inline v1 {
 ///
 /// What each call promises stands in job_store.hpp.
 /// Durable  until the object is destroyed.
-/// Threads  one mutex; the observers are told while it is held.
+/// Threads  one mutex; the observers are told of events and cancels while it is held, of work right after.
 /// Memory   about 90 bytes per job beside its payload; some 500 more for one that has a tenant, tags,
 ///          parents, a unique key, a deadline, errors or a result.
 /// Cost     insert, claim and finish: O(1) per job, O(log n) where its place is not at the end of its line or

@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
+#include "storage/node_capacity.hpp"
 #include "storage/postgres/impl.hpp"
 #include "storage/postgres/job_json.hpp"
-#include "storage/postgres/node_capacity.hpp"
 
 namespace quern::inline v1 {
 
@@ -182,11 +182,7 @@ NodeId PostgresStorage::Impl::become_keeper(const NodeInfo& info) {
   Params params = context(false);
   add_steady(params);
   const Duration lease = std::chrono::days(1);  // nobody asks for it while the session lives
-  params.add(lease.count())
-      .add(info.process)
-      .add(info.name)
-      .add(info.host)
-      .add(postgres::pack_capacity(info));
+  params.add(lease.count()).add(info.process).add(info.name).add(info.host).add(detail::pack_capacity(info));
   try {
     return NodeId{call(new_keeper, params, Again::safe).rows.id(0, 0)};
   } catch (...) {

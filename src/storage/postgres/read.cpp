@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
+#include "storage/node_capacity.hpp"
 #include "storage/postgres/impl.hpp"
 #include "storage/postgres/job_json.hpp"
-#include "storage/postgres/node_capacity.hpp"
 
 namespace quern::inline v1 {
 namespace {
@@ -224,7 +224,7 @@ std::vector<NodeStatus> PostgresStorage::Impl::nodes() {
     status.info.process = rows.number(row, 5);
     status.info.name = rows.string(row, 6);
     status.info.host = rows.string(row, 7);
-    postgres::unpack_capacity(rows.string(row, 8), status.info);
+    detail::unpack_capacity(rows.string(row, 8), status.info);
     status.running = rows.id(row, 9);
   }
   return list;

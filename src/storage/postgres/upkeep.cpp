@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "storage/node_capacity.hpp"
 #include "storage/postgres/impl.hpp"
-#include "storage/postgres/node_capacity.hpp"
 
 namespace quern::inline v1 {
 namespace {
@@ -75,7 +75,7 @@ NodeId PostgresStorage::Impl::register_node(const NodeInfo& info) {
       .add(info.process)
       .add(info.name)
       .add(info.host)
-      .add(postgres::pack_capacity(info));
+      .add(detail::pack_capacity(info));
   // Twice does no harm: the other node is never heard of again.
   return NodeId{call(add_node, params, Again::safe).rows.id(0, 0)};
 }

@@ -2,9 +2,9 @@
 #include <map>
 #include <tuple>
 
+#include "storage/node_capacity.hpp"
 #include "storage/sqlite/claim_book.hpp"
 #include "storage/sqlite/find.hpp"
-#include "storage/sqlite/node_capacity.hpp"
 #include "storage/sqlite/reading.hpp"
 #include "storage/sqlite/sql.hpp"
 #include "storage/sqlite/sql_read.hpp"
@@ -65,7 +65,7 @@ std::vector<NodeStatus> nodes(Connection& db, const ClockRef& clock) {
                              .lease = Duration(row.number(2))},
                     .state = static_cast<NodeState>(row.small(1)),
                     .started_at = row.time(3)};
-    unpack_capacity(row.string(7), node.info);
+    detail::unpack_capacity(row.string(7), node.info);
     if (node.state == NodeState::alive && row.string(8) == boot)
       node.lease_left = Duration(std::max<std::int64_t>(row.number(9) - steady, 0));
     if (const auto held = running.find(node.id); held != running.end()) node.running = held->second;

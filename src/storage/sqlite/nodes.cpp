@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "storage/sqlite/node_capacity.hpp"
+#include "storage/node_capacity.hpp"
 #include "storage/sqlite/operations.hpp"
 #include "storage/sqlite/sql.hpp"
 
@@ -111,7 +111,7 @@ NodeId register_node(Work& work, const NodeInfo& info, const ClockRef& clock) {
       static_cast<std::uint64_t>(work.db.value(sql::meta, std::string_view("next_node")).value_or(1));
   work.db.run(sql::set_meta, std::string_view("next_node"), id + 1);
   work.db.run(sql::add_node, id, clock.boot_id(), (clock.steady() + info.lease).count(), info.lease.count(),
-              work.now, info.name, info.host, info.process, pack_capacity(info));
+              work.now, info.name, info.host, info.process, detail::pack_capacity(info));
   return NodeId{id};
 }
 

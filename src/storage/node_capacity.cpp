@@ -1,10 +1,10 @@
-#include "storage/sqlite/node_capacity.hpp"
+#include "storage/node_capacity.hpp"
 
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
-namespace quern::inline v1::sqlite {
+namespace quern::inline v1::detail {
 namespace {
 
 using Json = nlohmann::json;
@@ -46,4 +46,4 @@ void unpack_capacity(const std::string& text, NodeInfo& info) {
   }
 }
 
-}  // namespace quern::inline v1::sqlite
+}  // namespace quern::inline v1::detail
