@@ -103,6 +103,11 @@ Enqueued QueueCore::enqueue_one(std::string_view kind, Payload&& payload, const 
   return enqueue_one(job);
 }
 
+Enqueued QueueCore::enqueue_one(std::string_view kind, Payload&& payload, const JobDefaults& defaults) {
+  NewJob job = make_job(kind, std::move(payload), defaults);
+  return enqueue_one(job);
+}
+
 Enqueued QueueCore::enqueue_one(NewJob& job) {
   prepare(job);
   if (!job.id) job.id = take_ids(1);

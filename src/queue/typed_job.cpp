@@ -2,16 +2,22 @@
 
 namespace quern::inline v1 {
 
+NewJob make_job(std::string_view kind, Payload payload, const JobDefaults& defaults) {
+  NewJob made{.kind = std::string(kind), .payload = std::move(payload), .queue = std::string(defaults.queue)};
+  made.priority = defaults.priority.value_or(Priority::normal);
+  made.max_attempts = defaults.max_attempts;
+  made.timeout = defaults.timeout;
+  return made;
+}
+
 NewJob make_job(std::string_view kind, Payload payload, const JobDefaults& defaults, JobOptions options) {
-  NewJob made;
-  made.kind = kind;
-  made.payload = std::move(payload);
-  made.queue = options.queue.empty() ? std::string(defaults.queue) : std::move(options.queue);
-  made.priority = options.priority.value_or(defaults.priority.value_or(Priority::normal));
+  NewJob made = make_job(kind, std::move(payload), defaults);
+  if (!options.queue.empty()) made.queue = std::move(options.queue);
+  if (options.priority) made.priority = *options.priority;
   made.run_at = options.run_at;
   made.deadline = options.deadline;
-  made.max_attempts = options.max_attempts != 0 ? options.max_attempts : defaults.max_attempts;
-  made.timeout = options.timeout != Duration::zero() ? options.timeout : defaults.timeout;
+  if (options.max_attempts != 0) made.max_attempts = options.max_attempts;
+  if (options.timeout != Duration::zero()) made.timeout = options.timeout;
   made.tenant = std::move(options.tenant);
   made.tags = std::move(options.tags);
   made.unique = std::move(options.unique);

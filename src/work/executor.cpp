@@ -26,8 +26,8 @@ class FunctionTask final : public detail::ExecutorTask {
   std::function<void()> work_;
 };
 
-/// True while this thread helps.
-thread_local bool helping_here = false;
+/// The executor that this thread helps just now.
+thread_local const void* helping_here = nullptr;
 
 /// About as long as putting a thread to sleep and waking it takes.
 constexpr int spins = 400;
@@ -62,7 +62,7 @@ struct ThreadExecutor::Shared {
   std::vector<std::shared_ptr<Worker>> workers;
   std::size_t idle = 0;  // asleep, or signalled and not yet awake
   std::size_t helping = 0;
-  std::size_t hands = 0;  // threads that took more than one task
+  std::atomic<std::size_t> hands{0};  // threads that took more than one task
   std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
   std::chrono::nanoseconds task_time = worth_a_thread;  // what one took lately
   detail::ExecutorHelper* helper = nullptr;
@@ -75,22 +75,26 @@ struct ThreadExecutor::Shared {
   std::atomic<bool> has_helper{false};
   std::atomic<bool> watched{false};
   std::atomic<int> bell{quiet};
-  std::atomic<bool> tasks_wait{false};  // or the threads shall end
+  std::atomic<std::size_t> waiting{0};  // as many as `tasks`, for who has not the lock; see show_waiting
+
+  /// To be called whenever `tasks` or `closing` has changed. Threads that shall end must look, too.
+  void show_waiting() { waiting.store(closing ? std::max<std::size_t>(1, tasks.size()) : tasks.size()); }
 
   void run(const std::shared_ptr<Worker>& me) {
     std::unique_lock lock(mutex);
     bool help_first = false;
+    SteadyTime looked{0};  // at the clock, just now; 0: not since
     while (true) {
       if (std::exchange(nudged, false) || help_first) {
         help_first = false;
-        help(lock);
+        looked = help(lock);
       } else if (!tasks.empty()) {
-        if (!run_some(lock, *me)) return;  // abandoned: no longer counted
+        if (!run_some(lock, *me, std::exchange(looked, {}))) return;  // abandoned: no longer counted
         help_first = helper != nullptr && tasks.empty();
       } else if (closing) {
         break;
       } else {
-        tasks_wait.store(false);
+        looked = {};
         ++idle;
         if (helper != nullptr && !watched.load())
           help_first = watch(lock);
@@ -103,17 +107,18 @@ struct ThreadExecutor::Shared {
     thread_left.notify_all();
   }
 
-  /// False: the thread was abandoned meanwhile.
-  bool run_some(std::unique_lock<std::mutex>& lock, Worker& me) {
+  /// Reading the clock costs as much as many a task, so who has just done so says what it was. False: the
+  /// thread was abandoned meanwhile.
+  bool run_some(std::unique_lock<std::mutex>& lock, Worker& me, SteadyTime looked) {
     const std::size_t share = std::max<std::size_t>(1, tasks.size() / cores);
     const std::size_t count = me.hand.take(tasks, std::min(me.handful, share));
     const bool many = count > 1;
     if (many) ++hands;
-    tasks_wait.store(!tasks.empty(), std::memory_order_relaxed);
+    show_waiting();
     // Nobody else looks after the results while this thread goes on with other tasks.
     if (helper != nullptr && (many || !tasks.empty())) helper->results_wait();
     lock.unlock();
-    const SteadyTime from = clock.steady();
+    const SteadyTime from = looked == SteadyTime{0} ? clock.steady() : looked;
     const std::size_t ran = me.hand.run();
     const std::chrono::nanoseconds took = clock.steady() - from;
     lock.lock();
@@ -132,25 +137,26 @@ struct ThreadExecutor::Shared {
     return true;
   }
 
-  void help(std::unique_lock<std::mutex>& lock) {
-    if (helper == nullptr) return;
+  SteadyTime help(std::unique_lock<std::mutex>& lock) {
+    if (helper == nullptr) return {};
     detail::ExecutorHelper& part = *helper;
     ++helping;
     lock.unlock();
-    helping_here = true;
-    part.help();
-    helping_here = false;
+    helping_here = this;
+    const SteadyTime looked = part.help();
+    helping_here = nullptr;
     lock.lock();
-    if (--helping == 0) helped.notify_all();
+    if (--helping == 0 && helper == nullptr) helped.notify_all();
+    return looked;
   }
 
   /// Waits for a nudge or a task; true: it was nudged. The lock is not held meanwhile.
   bool watch(std::unique_lock<std::mutex>& lock) {
     watched.store(true);
     lock.unlock();
-    while (!tasks_wait.load()) {
+    while (waiting.load() == 0) {
       for (int i = 0; i < spins && bell.load(std::memory_order_relaxed) == quiet &&
-                      !tasks_wait.load(std::memory_order_relaxed);
+                      waiting.load(std::memory_order_relaxed) == 0;
            ++i)
         detail::pause_a_moment();
       int seen = quiet;
@@ -188,12 +194,15 @@ struct ThreadExecutor::Shared {
     }
   }
 
-  /// So many threads more shall look for tasks.
-  static void wake(std::size_t count, const std::shared_ptr<Shared>& self) {
-    const bool watcher = self->watched.load();
-    for (std::size_t i = watcher ? 1 : 0; i < std::min(count, self->idle); ++i) self->work_came.notify_one();
-    if (watcher && count > 0) self->ring(rung);
+  /// So many threads more will be asked to look for tasks: those that are missing are made.
+  static void make_threads(std::size_t count, const std::shared_ptr<Shared>& self) {
     for (std::size_t i = self->idle; i < count; ++i) add_thread(self);
+  }
+  /// So many threads more shall look for tasks, of those that are idle.
+  void wake(std::size_t count) {
+    const bool watcher = watched.load();
+    for (std::size_t i = watcher ? 1 : 0; i < std::min(count, idle); ++i) work_came.notify_one();
+    if (watcher && count > 0) ring(rung);
   }
 
   /// Threads that are awake and not at something long.
@@ -216,7 +225,7 @@ ThreadExecutor::ThreadExecutor(ClockRef clock) : shared_(std::make_shared<Shared
 ThreadExecutor::~ThreadExecutor() {
   std::unique_lock lock(shared_->mutex);
   shared_->closing = true;
-  shared_->tasks_wait.store(true);
+  shared_->show_waiting();
   shared_->work_came.notify_all();
   if (shared_->watched.load()) shared_->ring(Shared::rung);
   shared_->thread_left.wait(lock, [&] { return shared_->workers.empty(); });
@@ -228,7 +237,7 @@ void ThreadExecutor::post(TaskToken token, std::function<void()> task) {
   const std::lock_guard lock(shared_->mutex);
   if (shared_->idle <= shared_->tasks.size()) Shared::add_thread(shared_);
   shared_->tasks.push_back(std::move(made));
-  shared_->tasks_wait.store(true);
+  shared_->show_waiting();
   // Either may be at something else by now.
   shared_->work_came.notify_one();
   if (shared_->watched.load()) shared_->ring(Shared::rung);
@@ -236,11 +245,18 @@ void ThreadExecutor::post(TaskToken token, std::function<void()> task) {
 
 void ThreadExecutor::post_all(std::span<const std::shared_ptr<detail::ExecutorTask>> tasks) {
   const std::lock_guard lock(shared_->mutex);
+  if (tasks.size() == 1 && shared_->tasks.empty() && helping_here == shared_.get()) {
+    shared_->tasks.push_back(tasks.front());  // this thread takes it next
+    shared_->show_waiting();
+    return;
+  }
   const std::size_t quick = shared_->quick();
   const std::size_t wanted = shared_->worth(shared_->tasks.size() + tasks.size());
-  shared_->tasks_wait.store(true);  // before the bell is rung
-  if (quick < wanted) Shared::wake(wanted - quick, shared_);
+  const std::size_t more = wanted - std::min(quick, wanted);
+  Shared::make_threads(more, shared_);  // may throw, so it comes first
   shared_->tasks.insert(shared_->tasks.end(), tasks.begin(), tasks.end());
+  shared_->show_waiting();
+  shared_->wake(more);
 }
 
 void ThreadExecutor::stir() {
@@ -257,18 +273,20 @@ void ThreadExecutor::stir() {
     if (worker->stirs > 0) worker->hand.give_back(shared_->tasks);
   }
   const std::size_t waiting = shared_->tasks.size();
-  if (waiting > 0) shared_->tasks_wait.store(true);
+  shared_->show_waiting();
   const std::size_t quick = shared_->quick();
   // Where tasks take long the threads are doubled, so that soon each task has one.
   const std::size_t wanted = std::min(waiting, std::max(shared_->cores, slow));
-  if (quick < wanted) Shared::wake(wanted - quick, shared_);
+  const std::size_t more = wanted - std::min(quick, wanted);
+  Shared::make_threads(more, shared_);
+  shared_->wake(more);
 }
 
 bool ThreadExecutor::backlog() const {
+  if (shared_->waiting.load() > (helping_here == shared_.get() ? 1 : 0)) return true;
+  if (shared_->hands.load() == 0) return false;
   const std::lock_guard lock(shared_->mutex);
-  if (shared_->tasks.size() > (helping_here ? 1 : 0)) return true;
-  return shared_->hands > 0 &&
-         std::ranges::any_of(shared_->workers, [](const auto& worker) { return worker->hand.holds_more(); });
+  return std::ranges::any_of(shared_->workers, [](const auto& worker) { return worker->hand.holds_more(); });
 }
 
 bool ThreadExecutor::nudge() noexcept {
@@ -294,7 +312,8 @@ void ThreadExecutor::set_helper(detail::ExecutorHelper* helper) {
   std::unique_lock lock(shared_->mutex);
   shared_->helper = helper;
   shared_->has_helper.store(helper != nullptr);
-  if (helper == nullptr && !helping_here) shared_->helped.wait(lock, [&] { return shared_->helping == 0; });
+  if (helper == nullptr && helping_here != shared_.get())
+    shared_->helped.wait(lock, [&] { return shared_->helping == 0; });
 }
 
 void ThreadExecutor::abandon(TaskToken token) {
@@ -305,7 +324,7 @@ void ThreadExecutor::abandon(TaskToken token) {
   (*found)->hand.give_back(shared_->tasks);
   shared_->workers.erase(found);
   shared_->thread_left.notify_all();
-  if (!shared_->tasks.empty()) shared_->tasks_wait.store(true);
+  shared_->show_waiting();
 }
 
 std::size_t ThreadExecutor::threads() const {

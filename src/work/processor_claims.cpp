@@ -125,6 +125,7 @@ std::shared_ptr<ProcessorCore::Run> ProcessorCore::prepare_run(Claim&& claim, St
 void ProcessorCore::start(std::vector<Claim> claims) {
   if (claims.empty()) return;
   const SteadyTime steady = storage_.clock().steady();
+  started_at_ = steady;
   busy_until_ = steady + std::chrono::seconds(1);
   for (Claim& claim : claims) tasks_.push_back(prepare_run(std::move(claim), steady));
   post(tasks_);

@@ -19,6 +19,8 @@ namespace {
 
 /// How long a result may wait for being recorded while its thread goes on with another job.
 constexpr Duration soon = std::chrono::milliseconds(1);
+/// By how much the same time may differ when it is told from two readings of the clocks.
+constexpr Duration clock_jitter = std::chrono::microseconds(100);
 /// A poll that only asks whether anything has changed costs a tenth of one that looks for jobs.
 constexpr int believed_polls = 10;
 
@@ -157,8 +159,15 @@ NextTick ProcessorCore::tick(TimePoint now) noexcept {
   if (!lock) return {now + soon};
   NextTick next = tick_locked(now);
   if (!stopped() && shared_->anything_new(!shared_->looks_soon.load())) next = {now};
-  planned_ = next.at;
+  plan_for(next.at, now);
   return next;
+}
+
+void ProcessorCore::plan_for(TimePoint at, TimePoint now) {
+  planned_ = at;
+  const SteadyTime steady = storage_.clock().steady();
+  const Duration wait = at - now;
+  planned_steady_ = wait > SteadyTime::max() - steady ? SteadyTime::max() : steady + wait;
 }
 
 NextTick ProcessorCore::tick_locked(TimePoint now) noexcept {
@@ -169,7 +178,10 @@ NextTick ProcessorCore::tick_locked(TimePoint now) noexcept {
     collect_results();
     ring_alarms(steady);
     advance_stop(steady);
-    if (steady >= storage_retry_at_) use_storage(now, steady);
+    if (steady >= storage_retry_at_) {
+      storage_retry_at_ = SteadyTime{0};
+      use_storage(now, steady);
+    }
   } catch (const std::exception& e) {
     storage_failed(e, steady);
   }
@@ -189,24 +201,42 @@ bool ProcessorCore::only_work() noexcept {
          !lease_.lost() && shared_->work.exchange(false);
 }
 
-NextTick ProcessorCore::claim_only(TimePoint now) noexcept {
-  const SteadyTime steady = storage_.clock().steady();
+bool ProcessorCore::claim_only() noexcept {
   want_claim_ = true;
   try {
-    if (steady >= storage_retry_at_) claim_jobs();
+    claim_jobs();
   } catch (const std::exception& e) {
-    storage_failed(e, steady);
+    storage_failed(e, storage_.clock().steady());
   }
-  return plan(now, steady);
+  show_state();
+  // Reading the clocks costs as much as all of this, so it is done only where something asks for it.
+  if (calm_ && !(want_claim_ && free_slots() > 0) && !executor_.backlog()) {
+    const SteadyTime next = busy_ == 0 ? SteadyTime::max() : std::min(next_alarm_, progress_at_);
+    shared_->looks_soon.store(false);
+    if (next >= planned_steady_ - clock_jitter) return false;
+  }
+  const TimePoint now = storage_.clock().now();
+  return replan(plan(now, storage_.clock().steady()).at, now);
 }
 
-NextTick ProcessorCore::plan(TimePoint now, SteadyTime steady) noexcept {
-  calm_ = phase_ == Phase::working && storage_failures_ == 0 && finishes_.empty() && reports_.empty() &&
-          !want_promote_ && !more_upkeep_ && !cancels_suspected_ && lease_.node();
+bool ProcessorCore::replan(TimePoint at, TimePoint now) {
+  const bool sooner = at < planned_ && planned_ - at > clock_jitter;
+  if (sooner) plan_for(at, now);
+  return sooner;
+}
+
+void ProcessorCore::show_state() noexcept {
+  calm_ = phase_ == Phase::working && storage_failures_ == 0 && storage_retry_at_ == SteadyTime{0} &&
+          finishes_.empty() && reports_.empty() && !want_promote_ && !more_upkeep_ && !cancels_suspected_ &&
+          lease_.node();
   running_count_.store(busy_, std::memory_order_release);
   idle_.store(busy_ == 0 && finishes_.empty() && !want_claim_ && !want_promote_ && !more_upkeep_ &&
                   storage_failures_ == 0 && !shared_->anything_new(true),
               std::memory_order_release);
+}
+
+NextTick ProcessorCore::plan(TimePoint now, SteadyTime steady) noexcept {
+  show_state();
   if (stopped()) return {};
   bool look_soon = false;
   if (shared_->helped.load()) {

@@ -11,8 +11,6 @@ namespace {
 
 /// How long a stopping processor waits for its storage beyond the handlers' grace.
 constexpr Duration storage_patience = std::chrono::seconds(5);
-/// By how much the same time may differ when it is told from two readings of the clocks.
-constexpr Duration clock_jitter = std::chrono::microseconds(100);
 /// The engine whose handler runs on this thread.
 thread_local const void* engine_of_this_thread = nullptr;
 
@@ -67,23 +65,29 @@ void ProcessorCore::let_help(bool help, bool ring_idle) {
   if (!helped) waker_->wake();  // a result may have counted on a helper
 }
 
-void ProcessorCore::help() noexcept {
+SteadyTime ProcessorCore::help() noexcept {
+  SteadyTime started{0};
   // One at a time; what comes while one is at it, that one sees before it leaves.
   while (!stopped() && !helping_.exchange(true)) {
     bool ring = false;
     {
       const std::lock_guard lock(tick_mutex_);
-      const TimePoint now = storage_.clock().now();
-      const NextTick next = only_work() ? claim_only(now) : tick_locked(now);
-      const bool sooner = next.at < planned_ && planned_ - next.at > clock_jitter;
-      ring = sooner || stopped() || (ring_idle_.load() && idle());
-      if (sooner) planned_ = next.at;
+      started_at_ = SteadyTime{0};
+      if (only_work()) {
+        ring = claim_only();
+      } else {
+        const TimePoint now = storage_.clock().now();
+        ring = replan(tick_locked(now).at, now);
+      }
+      ring = ring || stopped() || (ring_idle_.load() && idle());
+      started = started_at_;
     }
     helping_.store(false);
     if (ring) waker_->wake();
     // Where jobs wait it goes and runs one; who drives looks in again soon.
-    if (!shared_->anything_new(true) || executor_.backlog()) return;
+    if (!shared_->anything_new(true) || executor_.backlog()) break;
   }
+  return started;
 }
 
 void ProcessorCore::results_wait() noexcept {

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
 #include <thread>
@@ -23,8 +24,10 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
-/// Where initdb and postgres are; empty: nowhere.
+/// Where initdb and postgres are; empty: nowhere. QUERN_POSTGRES_BIN names a folder of another version's.
 fs::path programs() {
+  if (const char* const chosen = std::getenv("QUERN_POSTGRES_BIN"); chosen != nullptr && *chosen != '\0')
+    return chosen;
   const fs::path root("/usr/lib/postgresql");
   fs::path newest;
   std::error_code ignored;

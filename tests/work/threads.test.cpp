@@ -262,9 +262,10 @@ TEST_CASE("tasks that wait for each other all get a thread as long as somebody s
 
 TEST_CASE("an idle thread helps when it is nudged and none does after the helper has gone", "[executor]") {
   struct Helper final : quern::detail::ExecutorHelper {
-    void help() noexcept override {
+    quern::SteadyTime help() noexcept override {
       ++helped;
       helped.notify_all();
+      return {};
     }
     void results_wait() noexcept override {}
     std::atomic<int> helped{0};
@@ -286,6 +287,27 @@ TEST_CASE("an idle thread helps when it is nudged and none does after the helper
   executor.post_all(counted_tasks(1, count));
   while (count < 2) std::this_thread::yield();
   CHECK(helper.helped == after);
+}
+
+TEST_CASE("an executor whose tasks are still waiting ends once they have run while a thread watches",
+          "[executor]") {
+  struct Helper final : quern::detail::ExecutorHelper {
+    quern::SteadyTime help() noexcept override { return {}; }
+    void results_wait() noexcept override {}
+  };
+  for (int i = 0; i < 300; ++i) {
+    std::atomic<int> count{0};
+    Helper helper;
+    {
+      quern::ThreadExecutor executor;
+      executor.set_helper(&helper);
+      executor.post_all(counted_tasks(3, count));
+      while (count < 1) std::this_thread::yield();
+      executor.post_all(counted_tasks(3, count));
+      executor.set_helper(nullptr);
+    }
+    CHECK(count == 6);
+  }
 }
 
 TEST_CASE("jobs that wait for each other in their handlers all run when there are slots for them",

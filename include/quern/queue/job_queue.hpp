@@ -70,12 +70,19 @@ class JobQueue {
 
   /// Adds one typed job: `queue.enqueue(SendDigest{"a/b", 17}, {.run_at = quern::When::after(10min)})`.
   template <TypedJob T>
-  Enqueued enqueue(const T& job, JobOptions options = {}) {
+  Enqueued enqueue(const T& job, JobOptions options) {
     return core_.enqueue_one(T::kind, Payload::of(job), defaults_of<T>(), options);
   }
+  template <TypedJob T>
+  Enqueued enqueue(const T& job) {
+    return core_.enqueue_one(T::kind, Payload::of(job), defaults_of<T>());
+  }
   /// Adds one job by its kind's name, with JSON as its payload.
-  Enqueued enqueue(std::string_view kind, Payload payload, JobOptions options = {}) {
+  Enqueued enqueue(std::string_view kind, Payload payload, JobOptions options) {
     return core_.enqueue_one(kind, std::move(payload), {}, options);
+  }
+  Enqueued enqueue(std::string_view kind, Payload payload) {
+    return core_.enqueue_one(kind, std::move(payload), {});
   }
   Enqueued enqueue(NewJob job) { return core_.enqueue_one(job); }
 

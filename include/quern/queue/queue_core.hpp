@@ -53,6 +53,7 @@ class QueueCore {
   /// The same for one job. Takes what it needs out of `options` and `job`.
   [[nodiscard]] Enqueued enqueue_one(std::string_view kind, Payload&& payload, const JobDefaults& defaults,
                                      JobOptions& options);
+  [[nodiscard]] Enqueued enqueue_one(std::string_view kind, Payload&& payload, const JobDefaults& defaults);
   [[nodiscard]] Enqueued enqueue_one(NewJob& job);
 
   /// For jobs of `kind` that name none of their own: queue, attempts and timeout.

@@ -65,6 +65,7 @@ struct JobOptions {
 /// for the queue to fill in.
 [[nodiscard]] NewJob make_job(std::string_view kind, Payload payload, const JobDefaults& defaults,
                               JobOptions options);
+[[nodiscard]] NewJob make_job(std::string_view kind, Payload payload, const JobDefaults& defaults);
 
 /// The same for a typed job. Throws InvalidArgument (field "payload") when it cannot be written as JSON.
 template <TypedJob T>

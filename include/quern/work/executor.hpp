@@ -56,8 +56,9 @@ class ExecutorHelper {
   ExecutorHelper(const ExecutorHelper&) = delete;
   ExecutorHelper& operator=(const ExecutorHelper&) = delete;
   virtual ~ExecutorHelper() = default;
-  /// The thread's task has ended and no other waits, or it was nudged. May post tasks.
-  virtual void help() noexcept = 0;
+  /// The thread's task has ended and no other waits, or it was nudged. May post tasks, of which the thread
+  /// takes one next. The answer is the clock's time just before it posted any; 0: it has not, or long ago.
+  virtual SteadyTime help() noexcept = 0;
   /// The thread's task has ended and it goes on with another one: somebody else must look after the result.
   /// Must return at once and not call the executor.
   virtual void results_wait() noexcept = 0;

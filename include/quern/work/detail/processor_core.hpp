@@ -141,7 +141,7 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   };
 
   // ExecutorHelper
-  void help() noexcept override;
+  SteadyTime help() noexcept override;
   void results_wait() noexcept override;
 
   // StorageObserver
@@ -159,8 +159,14 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   NextTick tick_locked(TimePoint now) noexcept;
   /// True: jobs are ready, and there is nothing else that a tick would have to look after before its time.
   [[nodiscard]] bool only_work() noexcept;
-  /// What is left of a tick then.
-  NextTick claim_only(TimePoint now) noexcept;
+  /// What is left of a tick then. True: who drives must look in sooner than it has planned.
+  [[nodiscard]] bool claim_only() noexcept;
+  /// Who drives will look in at that time.
+  void plan_for(TimePoint at, TimePoint now);
+  /// The same if that is sooner than planned, which is the answer.
+  [[nodiscard]] bool replan(TimePoint at, TimePoint now);
+  /// What others may see of a tick, at its end.
+  void show_state() noexcept;
   /// The end of each tick: what others may see of it, and when the next one is due.
   NextTick plan(TimePoint now, SteadyTime steady) noexcept;
   void collect_results();
@@ -218,6 +224,8 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   std::atomic<bool> helping_{false};
   std::atomic<bool> ring_idle_{false};
   TimePoint planned_ = TimePoint::min();  // when who drives will call again
+  SteadyTime planned_steady_{0};          // the same, as the other clock tells it
+  SteadyTime started_at_{0};              // when this tick handed jobs to the executor; 0: it has not
   SteadyTime stir_at_{0};
 
   std::vector<Slot> slots_;  // as many as were busy at once
