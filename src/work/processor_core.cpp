@@ -268,9 +268,14 @@ void ProcessorCore::use_storage(TimePoint now, SteadyTime steady) {
   look_for_changes(steady);
   look_for_cancels(steady);
   if (phase_ == Phase::working) {
-    promote(now);
+    // Where only somebody says that something has changed, that is most often a ready job: it is to begin first.
+    // So what is not known to be due waits, but never for a second tick.
+    if (now >= next_due_ || promote_put_off_) promote(now);
     maintain(steady);
+    const std::size_t busy = busy_;
     claim_jobs();
+    promote_put_off_ = want_promote_ && busy_ > busy;
+    if (!promote_put_off_) promote(now);
   }
   storage_failures_ = 0;
 }

@@ -1,5 +1,8 @@
 // How a processor hears of what other processes do to its storage.
+#include <algorithm>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "quern/quern.hpp"
 #include "storage/forwarding_storage.hpp"
@@ -21,10 +24,19 @@ class SharedStorage final : public quern_test::ForwardingStorage {
   void unobserve(quern::StorageObserver& /*told*/) override { observer = nullptr; }
   std::uint64_t foreign_changes() override { return changes ? ++asked : asked; }
   [[nodiscard]] bool watches_foreign_changes() const override { return watches; }
+  std::vector<quern::Claim> claim(const quern::ClaimRequest& request) override {
+    calls.emplace_back("claim");
+    return ForwardingStorage::claim(request);
+  }
+  quern::PromoteResult promote(std::size_t limit) override {
+    calls.emplace_back("promote");
+    return ForwardingStorage::promote(limit);
+  }
 
   bool watches = true;
   bool changes = true;
   std::uint64_t asked = 0;
+  std::vector<std::string> calls;
   quern::StorageObserver* observer = nullptr;
 };
 
@@ -44,8 +56,9 @@ struct Scene {
     }
   }
   /// As another process would.
-  JobId add() {
-    const quern::NewJob job{.id = inner.reserve_ids(1), .kind = "work"};
+  JobId add(quern::When run_at = {}, quern::Priority priority = quern::Priority::normal) {
+    const quern::NewJob job{
+        .id = inner.reserve_ids(1), .kind = "work", .priority = priority, .run_at = run_at};
     inner.insert({&job, 1});
     return job.id;
   }
@@ -103,4 +116,52 @@ TEST_CASE(
   while (scene.state(id) != JobState::completed) scene.clock.advance(scene.settle().at - scene.clock.now());
   CHECK(scene.clock.now() - begin > 1s);
   CHECK(scene.clock.now() - begin <= 10s + 10ms);
+}
+
+TEST_CASE("a job that a foreign change tells of begins before anything else is asked", "[processor]") {
+  Scene scene;
+  scene.settle();
+  const JobId id = scene.add();
+  scene.storage.calls.clear();
+  scene.storage.observer->on_foreign_change();
+  scene.processor->tick(scene.clock.now());
+  CHECK(scene.storage.calls == std::vector<std::string>{"claim"});
+  CHECK(scene.state(id) == JobState::running);
+  // What may be due is looked at right after that.
+  scene.processor->tick(scene.clock.now());
+  CHECK(scene.storage.calls.at(1) == "promote");
+}
+
+TEST_CASE("a job that another process schedules is started when it is due", "[processor]") {
+  Scene scene;
+  scene.settle();
+  const auto due = scene.clock.now() + 300ms;
+  const JobId id = scene.add(quern::When::after(300ms));
+  scene.storage.observer->on_foreign_change();
+  while (scene.clock.now() < due) {
+    CHECK(scene.state(id) == JobState::scheduled);
+    scene.clock.advance(std::min(scene.settle().at, due) - scene.clock.now());
+  }
+  scene.settle();
+  CHECK(scene.clock.now() == due);
+  CHECK(scene.state(id) == JobState::completed);
+}
+
+TEST_CASE("a job that falls due is started in time though others keep the processor busy", "[processor]") {
+  Scene scene;
+  scene.processor.reset();
+  scene.processor = std::make_unique<quern::Processor<SharedStorage, quern::InlineExecutor>>(
+      scene.queue, scene.handlers, quern::ProcessorOptions{.max_concurrent_jobs = 1});
+  scene.settle();
+  const JobId delayed = scene.add(quern::When::after(50ms), quern::Priority::critical);
+  const auto due = scene.clock.now() + 50ms;
+  // At each millisecond there is more than one tick can do, and somebody who says so.
+  while (scene.state(delayed) != JobState::completed) {
+    REQUIRE(scene.clock.now() <= due + 5ms);
+    for (int i = 0; i < 3; ++i) scene.add();
+    scene.storage.observer->on_foreign_change();
+    scene.processor->tick(scene.clock.now());
+    scene.clock.advance(1ms);
+  }
+  CHECK(scene.clock.now() >= due);
 }

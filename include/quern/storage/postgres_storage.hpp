@@ -34,9 +34,10 @@ struct PostgresOptions {
   Duration lock_timeout = std::chrono::seconds(5);   ///< For a lock that another transaction holds; then a
                                                      ///< transient StorageError. 10 ms to 1 h.
   Duration insert_patience{0};  ///< How long an insert goes on trying while the server can't be reached,
-                                ///< before it throws; a host whose jobs must not be refused waits longer. 0:
-                                ///< for as long as `call_timeout` allows after a broken connection, and not
-                                ///< at all where none can be made. At most 1 d.
+                                ///< before it throws and says so; an attempt under way is waited for. A
+                                ///< host whose jobs must not be refused waits longer. 0: for as long as
+                                ///< `call_timeout` allows after a broken connection, and not at all where
+                                ///< none can be made. At most 1 d.
   bool listen = true;  ///< Hears at once of other objects' changes (LISTEN, on one more connection) while an
                        ///< observer wants that. Never behind a pooler: there they are asked for.
   Duration change_poll = std::chrono::milliseconds(100);  ///< How often at most `foreign_changes` asks the

@@ -140,8 +140,9 @@ Result Connection::collect(SteadyTime deadline) {
   if (PQstatus(connection_) == CONNECTION_BAD) {
     broken_ = true;
     // A server that says why it ends a connection has not carried out the statement.
-    if (last == nullptr || PQresultErrorField(last, PG_DIAG_SQLSTATE) == nullptr)
-      lose(one_line(PQerrorMessage(connection_)), true);
+    const char* const reason = last == nullptr ? nullptr : PQresultErrorField(last, PG_DIAG_MESSAGE_PRIMARY);
+    if (reason == nullptr) lose(one_line(PQerrorMessage(connection_)), true);
+    lose(one_line(reason) + "; nothing was changed, call again", false);
   }
   if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) throw_failure(last, server_.name);
   return result;

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <thread>
 #include <unordered_set>
 
 #include "quern/core/limits.hpp"
@@ -11,7 +10,6 @@
 namespace quern::inline v1 {
 
 using postgres::ConnectionLost;
-using postgres::SqlError;
 
 namespace {
 
@@ -56,7 +54,7 @@ std::vector<FinishResult> PostgresStorage::Impl::finish_once(std::span<const Fin
   std::vector<std::optional<std::int64_t>> afters;
   nlohmann::json jobs;
   nlohmann::json records;
-  std::vector<std::uint64_t> new_ids;
+  std::vector<JobId> new_ids;
   for (std::size_t i = 0; i < finishes.size(); ++i) {
     const Finish& finish = finishes[i];
     const bool completed = finish.outcome == Outcome::completed;
@@ -74,7 +72,7 @@ std::vector<FinishResult> PostgresStorage::Impl::finish_once(std::span<const Fin
     postgres::check_ids(finish.jobs);
     for (const NewJob& job : finish.jobs) {
       jobs[std::to_string(i)].push_back(postgres::job_json(job, lane_number(job.queue, job.kind)));
-      new_ids.push_back(job.id.value);
+      new_ids.push_back(job.id);
     }
     for (const Record& record : finish.records)
       records[std::to_string(i)].push_back(
@@ -108,16 +106,7 @@ std::vector<FinishResult> PostgresStorage::Impl::finish_once(std::span<const Fin
     else
       answer.state = static_cast<JobState>(state);
   };
-  constexpr int most_tries = 100;
-  for (int tries = 0;; ++tries) {
-    try {
-      change.run(finish_runs, params, Again::never, take);
-      break;
-    } catch (const SqlError& e) {
-      if (e.state() != "23514" || tries == most_tries) throw;
-      for (const std::uint64_t id : new_ids) make_partitions(id, id);
-    }
-  }
+  with_partitions([&] { return new_ids; }, [&] { change.run(finish_runs, params, Again::never, take); });
   change.tell();
   return answers;
 }
@@ -179,8 +168,7 @@ std::vector<FinishResult> PostgresStorage::Impl::finish(std::span<const Finish> 
         in_doubt = true;
       }
       if (!in_doubt || SystemClock().steady() >= until) throw;
-      constexpr auto pause = std::chrono::milliseconds(50);
-      std::this_thread::sleep_for(pause);
+      pool_.wait_for_turn(until);
     }
   }
 }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <thread>
 
 #include "storage/postgres/schema.hpp"
 
@@ -102,9 +101,12 @@ PostgresStorage::Impl::Answer PostgresStorage::Impl::call(const Statement& state
 PostgresStorage::Impl::Answer PostgresStorage::Impl::call(const Statement& statement, const Params& params,
                                                           Again again, SteadyTime until) {
   constexpr int most_conflicts = 20;
+  const bool patient = again == Again::patient && options_.insert_patience > Duration::zero();
+  const SteadyTime repeat_until = patient ? SystemClock().steady() + options_.insert_patience : until;
   bool repeated = false;
   for (int conflicts = 0;;) {
     try {
+      if (patient) until = deadline();  // an attempt may take its time, whenever it begins
       const auto connection = pool_.take(until);
       return {connection->run(statement, params, until), repeated};
     } catch (const SqlError& e) {
@@ -112,9 +114,8 @@ PostgresStorage::Impl::Answer PostgresStorage::Impl::call(const Statement& state
       if (!e.repeatable() || ++conflicts >= most_conflicts) throw;
     } catch (const ConnectionLost& e) {
       // One that was never sent is for the caller's patience.
-      if (again == Again::never || (!e.sent() && !repeated) || SystemClock().steady() >= until) throw;
-      constexpr auto pause = std::chrono::milliseconds(50);
-      if (!e.sent()) std::this_thread::sleep_for(pause);
+      if (again == Again::never || (!e.sent() && !repeated) || SystemClock().steady() >= repeat_until) throw;
+      pool_.wait_for_turn(repeat_until);
       repeated = true;
     }
   }
@@ -201,7 +202,7 @@ void PostgresStorage::Impl::unobserve(StorageObserver& observer) {
 int PostgresStorage::Impl::lane_number(const std::string& queue, const std::string& kind) {
   if (const auto known = lanes_.number(queue, kind)) return *known;
   // In a transaction of its own, which keeps nobody waiting and is not undone with the job's.
-  const int lane = call(lane_of, Params().add(queue).add(kind), Again::safe).rows.small(0, 0);
+  const int lane = call(lane_of, Params().add(queue).add(kind), Again::patient).rows.small(0, 0);
   lanes_.learn(lane, queue, kind);
   return lane;
 }

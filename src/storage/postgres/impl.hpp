@@ -90,8 +90,9 @@ class PostgresStorage::Impl {
 
   /// What may be done when an answer was lost.
   enum class Again : std::uint8_t {
-    never,  ///< Nothing: the call throws.
-    safe,   ///< The same once more, until the call's deadline.
+    never,    ///< Nothing: the call throws.
+    safe,     ///< The same once more, until the call's deadline.
+    patient,  ///< The same; where the host has patience for inserts, for as long as that says.
   };
   struct Answer {
     Result rows;
@@ -156,10 +157,12 @@ class PostgresStorage::Impl {
   void insert_together(const std::vector<InsertCall*>& calls);
   void insert_plain(const std::vector<InsertCall*>& calls);
   std::vector<InsertResult> insert_any(std::span<const NewJob> jobs);
-  /// Makes the partitions that these ids need.
-  void make_partitions(std::uint64_t first, std::uint64_t last);
-  std::vector<InsertResult> with_partitions(std::span<const NewJob> jobs,
-                                            const std::function<std::vector<InsertResult>()>& insert);
+  /// Makes the partitions that these ids need, which may lie far apart.
+  void make_partitions(const std::vector<JobId>& ids);
+  /// Does `work`; once more where the server says that a partition is missing, after those for `ids()` were
+  /// made.
+  template <class Ids, class Work>
+  auto with_partitions(const Ids& ids, const Work& work);
 
   // claim.cpp
   void undo_lost_claims(NodeId node);
@@ -219,5 +222,19 @@ class PostgresStorage::Impl {
   mutable std::mutex listener_mutex_;  // guards what follows
   std::shared_ptr<postgres::Listener> listener_;
 };
+
+template <class Ids, class Work>
+auto PostgresStorage::Impl::with_partitions(const Ids& ids, const Work& work) {
+  constexpr int most_tries = 100;  // one that is still empty may be dropped before it is used
+  for (int tries = 0;; ++tries) {
+    try {
+      return work();
+    } catch (const postgres::SqlError& e) {
+      constexpr std::string_view no_partition = "23514";
+      if (e.state() != no_partition || tries == most_tries) throw;
+      make_partitions(ids());
+    }
+  }
+}
 
 }  // namespace quern::inline v1

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <thread>
 #include <unordered_set>
 
 #include "storage/postgres/impl.hpp"
@@ -12,7 +11,6 @@
 namespace quern::inline v1 {
 
 using postgres::ConnectionLost;
-using postgres::SqlError;
 
 namespace {
 
@@ -37,33 +35,22 @@ auto PostgresStorage::Impl::with_patience(const Insert& insert) {
   while (true) {
     try {
       return insert();
-    } catch (const ConnectionLost&) {
-      if (clock.steady() >= until) throw;
-      constexpr auto pause = std::chrono::milliseconds(100);
-      std::this_thread::sleep_for(pause);
+    } catch (const ConnectionLost& e) {
+      if (options_.insert_patience == Duration::zero()) throw;
+      if (clock.steady() >= until)
+        throw ConnectionLost(fmt::format("{}; tried for {}", e.what(), to_text(options_.insert_patience)),
+                             e.sent());
+      pool_.wait_for_turn(until);
     }
   }
 }
 
-void PostgresStorage::Impl::make_partitions(std::uint64_t first, std::uint64_t last) {
-  call(partitions, Params().add(first).add(last), Again::safe);
-}
-
-std::vector<InsertResult> PostgresStorage::Impl::with_partitions(
-    std::span<const NewJob> jobs, const std::function<std::vector<InsertResult>()>& insert) {
-  constexpr int most_tries = 100;
-  for (int tries = 0;; ++tries) {
-    try {
-      return insert();
-    } catch (const SqlError& e) {
-      if (e.state() != "23514" || tries == most_tries) throw;
-      // Ids may lie far apart, so each one's own rather than all between them.
-      std::unordered_set<std::uint64_t> made;
-      constexpr std::uint64_t least_size = 1000;
-      for (const NewJob& job : jobs) {
-        if (made.insert(job.id.value / least_size).second) make_partitions(job.id.value, job.id.value);
-      }
-    }
+void PostgresStorage::Impl::make_partitions(const std::vector<JobId>& ids) {
+  std::unordered_set<std::uint64_t> made;
+  constexpr std::uint64_t least_size = 1000;
+  for (const JobId id : ids) {
+    if (made.insert(id.value / least_size).second)
+      call(partitions, Params().add(id.value).add(id.value), Again::patient);
   }
 }
 
@@ -71,7 +58,7 @@ JobId PostgresStorage::Impl::reserve_ids(std::size_t count) {
   if (count < 1 || count > std::size_t{1} << 32U)
     throw InvalidArgument("count", fmt::format("is {}, allowed are 1 to 2^32", count));
   return with_patience([&] {
-    return JobId{call(reserve, Params().add(origin_).add(static_cast<std::int64_t>(count)), Again::safe)
+    return JobId{call(reserve, Params().add(origin_).add(static_cast<std::int64_t>(count)), Again::patient)
                      .rows.id(0, 0)};
   });
 }
@@ -175,23 +162,15 @@ void PostgresStorage::Impl::insert_plain(const std::vector<InsertCall*>& calls) 
     event.at = rows.time(row, Effects::at);
     event.run_at = rows.time(row, Effects::run_at);
   };
-  bool repeated = false;
-  for (int tries = 0;; ++tries) {
-    try {
-      repeated = change.run(plain, params, Again::safe, take).repeated;
-      break;
-    } catch (const SqlError& e) {
-      constexpr int most_tries = 100;
-      if (e.state() != "23514" || tries == most_tries) throw;
-      std::unordered_set<std::uint64_t> made;
-      constexpr std::uint64_t least_size = 1000;
-      for (const InsertCall* const call : calls) {
-        for (const NewJob& job : call->jobs) {
-          if (made.insert(job.id.value / least_size).second) make_partitions(job.id.value, job.id.value);
-        }
-      }
+  const auto ids = [&] {
+    std::vector<JobId> all;
+    for (const InsertCall* const call : calls) {
+      for (const NewJob& job : call->jobs) all.push_back(job.id);
     }
-  }
+    return all;
+  };
+  const bool repeated =
+      with_partitions(ids, [&] { return change.run(plain, params, Again::patient, take).repeated; });
   if (limited) {
     change.tell();
     for (InsertCall* const call : calls) call->results = insert_any(call->jobs);
@@ -217,13 +196,14 @@ std::vector<InsertResult> PostgresStorage::Impl::insert_any(std::span<const NewJ
   auto json = nlohmann::json::array();
   for (const NewJob& job : jobs) json.push_back(postgres::job_json(job, lane_number(job.queue, job.kind)));
   const std::string text = postgres::dump(json);
-  return with_partitions(jobs, [&] {
+  const auto ids = [&] { return postgres::ids_of(jobs); };
+  return with_partitions(ids, [&] {
     Change change(*this);
     Params params = context(change.events());
     params.add_text(text);
     std::vector<InsertResult> results(jobs.size());
     const bool repeated = change
-                              .run(any_jobs, params, Again::safe,
+                              .run(any_jobs, params, Again::patient,
                                    [&](const Result& rows, int row) {
                                      using Effects = postgres::Effects;
                                      InsertResult& result = results.at(rows.id(row, Effects::n));

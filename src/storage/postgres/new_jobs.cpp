@@ -58,6 +58,12 @@ void NewJobs::put(Params& params) const {
   }
 }
 
+std::vector<JobId> ids_of(std::span<const NewJob> jobs) {
+  std::vector<JobId> ids;
+  for (const NewJob& job : jobs) ids.push_back(job.id);
+  return ids;
+}
+
 void check_ids(std::span<const NewJob> jobs) {
   bool ascending = true;
   JobId before{};

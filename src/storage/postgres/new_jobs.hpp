@@ -38,6 +38,7 @@ class NewJobs {
   std::vector<Text> digests_;
 };
 
+[[nodiscard]] std::vector<JobId> ids_of(std::span<const NewJob> jobs);
 /// Throws InvalidArgument for an id that is out of range or stands twice.
 void check_ids(std::span<const NewJob> jobs);
 

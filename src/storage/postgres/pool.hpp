@@ -14,7 +14,8 @@ namespace quern::inline v1::postgres {
 
 /// The connections of a storage: opened as needed, at most so many, and handed out to one call at a time.
 /// Where none can be made, calls fail at once for a while, which doubles with each failure up to a few
-/// seconds, with jitter; so a server that is down is not knocked at by every call. Thread-safe.
+/// seconds, with jitter; and then one of them tries, before the others do. So a server that is down is not
+/// knocked at by every call. Thread-safe.
 class Pool {
  public:
   Pool(Server server, std::size_t most);
@@ -38,6 +39,9 @@ class Pool {
 
   /// Throws ConnectionLost (not sent), or another StorageError that says why there is none.
   Lease take(SteadyTime deadline);
+  /// After a connection broke or none could be made: returns when it is worth while to try again, at the
+  /// latest at the deadline.
+  void wait_for_turn(SteadyTime deadline);
 
   [[nodiscard]] const Server& server() const noexcept { return server_; }
   [[nodiscard]] const ServerClock& clock() const noexcept { return clock_; }
@@ -50,6 +54,7 @@ class Pool {
   void give_back(std::unique_ptr<Connection> connection);
   std::unique_ptr<Connection> open(SteadyTime deadline);
   void note_failure(const std::string& message);
+  [[nodiscard]] bool quiet(SteadyTime now) const { return trying_ || now < quiet_until_; }
 
   const Server server_;
   const std::size_t most_;
@@ -60,7 +65,9 @@ class Pool {
   std::vector<Idle> idle_;
   std::size_t open_ = 0;  ///< With those that are handed out or being made.
   int failures_ = 0;      ///< In a row.
+  bool trying_ = false;   ///< After failures somebody tries again, and nobody else does.
   SteadyTime quiet_until_{};
+  std::condition_variable tried_;
   std::string last_failure_;
   Random random_;
 };

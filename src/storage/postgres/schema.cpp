@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <tuple>
 #include <utility>
 
 #include "quern/core/limits.hpp"
@@ -76,25 +77,66 @@ std::string fill_in(std::string_view text, const std::string& schema) {
   return filled;
 }
 
-std::string migration_script(const std::string& schema, int from) {
-  check_schema_name(schema);
-  if (from < 0 || from > schema_version)
-    throw InvalidArgument("from", fmt::format("is {}, known are 0 to {}", from, schema_version));
-  if (from == schema_version) return {};
-  std::string sql =
-      "BEGIN;\nSELECT pg_advisory_xact_lock(1903522413, @lock);\nCREATE SCHEMA IF NOT EXISTS @name;\n";
-  for (const char* part : {schema_tables, schema_moves, schema_insert, schema_enqueue, schema_within,
-                           schema_claim, schema_finish, schema_commands, schema_upkeep, schema_prune,
-                           schema_images, schema_read, schema_roles})
-    sql += part;
-  sql += fmt::format("INSERT INTO @.meta VALUES ('schema', {}), ('oldest_program', {});\nCOMMIT;\n",
-                     schema_version, oldest_program);
-  return fill_in(sql, schema);
+std::span<const Migration> migrations() {
+  static const std::array all{
+      Migration{.version = 1,
+                .oldest_program = 1,
+                .parts = {schema_tables, schema_moves, schema_insert, schema_enqueue, schema_within,
+                          schema_claim, schema_finish, schema_commands, schema_upkeep, schema_prune,
+                          schema_images, schema_read, schema_roles}},
+  };
+  static_assert(std::tuple_size_v<decltype(all)> == schema_version);
+  return all;
 }
 
 namespace {
 
-int version_of(Connection& connection, const Server& server, SteadyTime deadline) {
+/// What a step does, within a transaction that holds the lock.
+std::string step_sql(const Migration& step, const std::string& schema) {
+  std::string sql;
+  if (step.version == 1) {
+    sql = "CREATE SCHEMA IF NOT EXISTS @name;\n";
+  } else {
+    // The text may come from a file, and late.
+    sql = fmt::format(
+        "DO $$ BEGIN IF (SELECT value FROM @.meta WHERE name = 'schema') <> {0} THEN\n"
+        "  RAISE EXCEPTION 'this is the step from version {0} of the schema';\nEND IF; END $$;\n",
+        step.version - 1);
+  }
+  for (const char* const part : step.parts) sql += part;
+  if (step.version == 1) {
+    sql += fmt::format("INSERT INTO @.meta VALUES ('schema', 1), ('oldest_program', {});\n",
+                       step.oldest_program);
+  } else {
+    sql += fmt::format(
+        "UPDATE @.meta SET value = {} WHERE name = 'schema';\n"
+        "UPDATE @.meta SET value = {} WHERE name = 'oldest_program';\n",
+        step.version, step.oldest_program);
+  }
+  return fill_in(sql, schema);
+}
+
+std::string take_lock(const std::string& schema) {
+  return fill_in("SELECT pg_advisory_xact_lock(1903522413, @lock);\n", schema);
+}
+
+}  // namespace
+
+std::string migration_script(const std::string& schema, int from, std::span<const Migration> steps) {
+  check_schema_name(schema);
+  const int newest = steps.back().version;
+  if (from < 0 || from > newest)
+    throw InvalidArgument("from", fmt::format("is {}, known are 0 to {}", from, newest));
+  std::string sql;
+  for (const Migration& step : steps) {
+    if (step.version > from) sql += "BEGIN;\n" + take_lock(schema) + step_sql(step, schema) + "COMMIT;\n";
+  }
+  return sql;
+}
+
+namespace {
+
+int version_of(Connection& connection, const Server& server, int newest, SteadyTime deadline) {
   const Result there = connection.script(
       fmt::format("SELECT to_regclass('\"{}\".meta') IS NOT NULL", server.schema), deadline);
   if (!there.truth(0, 0)) return 0;
@@ -107,42 +149,44 @@ int version_of(Connection& connection, const Server& server, SteadyTime deadline
     throw StorageError(
         fmt::format("{}: the schema {} has a table \"meta\" that is not quern's", server.name, server.schema),
         false);
-  if (versions.number(0, 1) > schema_version)
+  if (versions.number(0, 1) > newest)
     throw StorageError(
         fmt::format("{}: the schema {} has version {} and needs a program that knows version {}, this "
                     "one knows {}; use a newer quern",
-                    server.name, server.schema, versions.number(0, 0), versions.number(0, 1), schema_version),
+                    server.name, server.schema, versions.number(0, 0), versions.number(0, 1), newest),
         false);
   return versions.small(0, 0);
 }
 
 }  // namespace
 
-void prepare_schema(Connection& connection, const Server& server, bool migrate, SteadyTime deadline) {
-  int version = version_of(connection, server, deadline);
-  if (version >= schema_version) return;
+void prepare_schema(Connection& connection, const Server& server, bool migrate, SteadyTime deadline,
+                    std::span<const Migration> steps) {
+  const int newest = steps.back().version;
+  int version = version_of(connection, server, newest, deadline);
+  if (version >= newest) return;
   if (!migrate)
     throw StorageError(
         fmt::format("{}: the schema {} has version {}, this program needs {}; run what `migration_sql` "
                     "gives, or let the storage migrate",
-                    server.name, server.schema, version, schema_version),
+                    server.name, server.schema, version, newest),
         false);
-  // Within one transaction with the lock, so that of several processes one makes it and the others wait.
-  connection.script("BEGIN", deadline);
-  try {
-    connection.script(fill_in("SELECT pg_advisory_xact_lock(1903522413, @lock)", server.schema), deadline);
-    version = version_of(connection, server, deadline);
-    if (version < schema_version) {
-      std::string sql = migration_script(server.schema, version);
-      const std::string_view begin = "BEGIN;";
-      const std::string_view commit = "COMMIT;\n";
-      sql = sql.substr(begin.size(), sql.size() - begin.size() - commit.size());
-      connection.script(sql, deadline);
+  for (const Migration& step : steps) {
+    if (step.version <= version) continue;
+    // Within one transaction with the lock, so that of several processes one does it and the others wait.
+    connection.script("BEGIN", deadline);
+    try {
+      connection.script(take_lock(server.schema), deadline);
+      version = version_of(connection, server, newest, deadline);
+      if (version < step.version) {
+        connection.script(step_sql(step, server.schema), deadline);
+        version = step.version;
+      }
+      connection.script("COMMIT", deadline);
+    } catch (const SqlError&) {
+      connection.script("ROLLBACK", deadline);
+      throw;
     }
-    connection.script("COMMIT", deadline);
-  } catch (const SqlError&) {
-    connection.script("ROLLBACK", deadline);
-    throw;
   }
 }
 

@@ -22,32 +22,6 @@ CREATE FUNCTION @.turn(p_run_at bigint, p_ageing bigint, p_priority integer) RET
     ELSE @.moment(NULL, p_ageing * p_priority, p_run_at) END
 $$;
 
--- The lines that a claimer with this snapshot should look at: those it knows, and those with new rows. Without a
--- snapshot: all there are.
-CREATE FUNCTION @.lines(p_snapshot pg_snapshot, p_lanes integer[], p_priorities smallint[], p_run_ats bigint[],
-  p_firsts bigint[], OUT lane integer, OUT priority smallint, OUT at bigint[]) RETURNS SETOF record
-LANGUAGE plpgsql STABLE ROWS 10 AS $$
-BEGIN
-  IF p_snapshot IS NULL THEN
-    RETURN QUERY WITH RECURSIVE t AS (
-      (SELECT r.lane, r.priority FROM @.ready r ORDER BY r.lane, r.priority LIMIT 1)
-      UNION ALL
-      SELECT n.lane, n.priority FROM t CROSS JOIN LATERAL (SELECT r.lane, r.priority FROM @.ready r
-        WHERE (r.lane, r.priority) > (t.lane, t.priority) ORDER BY r.lane, r.priority LIMIT 1) n)
-      SELECT t.lane, t.priority, ARRAY[-9223372036854775808, 0] FROM t;
-    RETURN;
-  END IF;
-  RETURN QUERY SELECT z.lane, z.priority, min(z.at) FROM (
-      SELECT u.lane, u.priority, ARRAY[u.run_at, u.first] AS at FROM unnest(p_lanes, p_priorities, p_run_ats, p_firsts)
-        u(lane, priority, run_at, first)
-      UNION ALL
-      SELECT r.lane, r.priority, ARRAY[r.run_at, r.first] FROM @.ready r WHERE r.xid >= pg_snapshot_xmax(p_snapshot)
-      UNION ALL
-      SELECT r.lane, r.priority, ARRAY[r.run_at, r.first] FROM @.ready r
-        WHERE r.xid = ANY(ARRAY(SELECT pg_snapshot_xip(p_snapshot)))) z
-    GROUP BY z.lane, z.priority;
-END $$;
-
 CREATE FUNCTION @.claim(c @.ctx, p_node bigint, p_token bigint, p_limit integer, p_kinds text[], p_kind_limits integer[],
   p_kind_attempts integer[], p_queues text[], p_queue_limits integer[], p_ageing bigint, p_waits boolean, p_rows integer,
   p_snapshot pg_snapshot, p_lanes integer[], p_priorities smallint[], p_run_ats bigint[], p_firsts bigint[])
@@ -75,6 +49,8 @@ DECLARE
   v_used integer := 0;
   v_before integer;
   v_first @.place;  -- of those that were skipped
+  v_row record;
+  v_job record;
   o @.claimed;
 BEGIN
   c := @.begin(c);
@@ -83,9 +59,29 @@ BEGIN
   PERFORM FROM @.node WHERE id = p_node AND state = 1 AND p_token <> ALL(fenced) FOR KEY SHARE;
   IF NOT FOUND THEN RETURN; END IF;
 
-  SELECT pg_current_snapshot(), array_agg(l.lane), array_agg(l.priority), array_agg(l.at[1]), array_agg(l.at[2])
-    INTO v_snapshot, v_lanes, v_priorities, v_run_ats, v_firsts
-    FROM @.lines(p_snapshot, p_lanes, p_priorities, p_run_ats, p_firsts) l;
+  -- The lines to look at: those that the claimer knows, and those with new rows. Without a snapshot: all there are.
+  IF p_snapshot IS NULL THEN
+    WITH RECURSIVE t AS (
+      (SELECT r.lane, r.priority FROM @.ready r ORDER BY r.lane, r.priority LIMIT 1)
+      UNION ALL
+      SELECT n.lane, n.priority FROM t CROSS JOIN LATERAL (SELECT r.lane, r.priority FROM @.ready r
+        WHERE (r.lane, r.priority) > (t.lane, t.priority) ORDER BY r.lane, r.priority LIMIT 1) n)
+    SELECT pg_current_snapshot(), array_agg(t.lane), array_agg(t.priority), array_agg(-9223372036854775807 - 1),
+        array_agg(0::bigint)
+      INTO v_snapshot, v_lanes, v_priorities, v_run_ats, v_firsts FROM t;
+  ELSE
+    SELECT pg_current_snapshot(), array_agg(l.lane), array_agg(l.priority), array_agg(l.at[1]), array_agg(l.at[2])
+      INTO v_snapshot, v_lanes, v_priorities, v_run_ats, v_firsts FROM (
+      SELECT z.lane, z.priority, min(z.at) AS at FROM (
+        SELECT u.lane, u.priority, ARRAY[u.run_at, u.first] AS at FROM unnest(p_lanes, p_priorities, p_run_ats, p_firsts)
+          u(lane, priority, run_at, first)
+        UNION ALL
+        SELECT r.lane, r.priority, ARRAY[r.run_at, r.first] FROM @.ready r WHERE r.xid >= pg_snapshot_xmax(p_snapshot)
+        UNION ALL
+        SELECT r.lane, r.priority, ARRAY[r.run_at, r.first] FROM @.ready r
+          WHERE r.xid = ANY(ARRAY(SELECT pg_snapshot_xip(p_snapshot)))) z
+      GROUP BY z.lane, z.priority) l;
+  END IF;
   SELECT array_agg(l.lane), array_agg(l.priority), array_agg(l.run_at), array_agg(l.first), array_agg(l.kind),
       array_agg(l.queue)
     INTO w_lanes, w_priorities, w_run_ats, w_firsts, w_kinds, w_queues FROM (
@@ -97,6 +93,38 @@ BEGIN
     WHERE l.kind IS NOT NULL AND l.queue IS NOT NULL;
   IF p_queues IS NULL THEN p_queue_limits := ARRAY[p_limit]; END IF;
   v_free := p_limit <= ALL(p_kind_limits) AND p_limit <= ALL(p_queue_limits);
+
+  -- A job that comes alone, as jobs come to somebody who waits: the statements for many take longer to begin than these
+  -- take in all. What is not as plain as that is left to those.
+  IF v_free AND cardinality(w_lanes) = 1 THEN
+    SELECT count(*) AS n, min(z.run_at) AS run_at, min(z.first) AS first INTO v_row FROM (
+      SELECT y.run_at, y.first FROM @.ready y WHERE y.lane = w_lanes[1] AND y.priority = w_priorities[1]
+        AND (y.run_at, y.first) >= (w_run_ats[1], w_firsts[1]) ORDER BY y.run_at, y.first LIMIT 2) z;
+    IF v_row.n = 1 THEN
+      PERFORM FROM @.ready WHERE lane = w_lanes[1] AND priority = w_priorities[1] AND run_at = v_row.run_at
+        AND first = v_row.first AND cardinality(ids) = 1 AND NOT changed FOR UPDATE SKIP LOCKED;
+      IF FOUND THEN
+        SELECT b.max_attempts, b.created_at, b.timeout, b.payload, b.tenant, b.tags, b.created_by, b.digest, b.parents,
+            b.unique_key IS NOT NULL AS keyed
+          INTO v_job FROM @.job b WHERE b.id = v_row.first AND b.lane = w_lanes[1] AND b.payload IS NOT NULL
+            AND b.deadline IS NULL;
+        IF FOUND THEN
+          IF v_job.max_attempts <= 0 THEN v_job.max_attempts := p_kind_attempts[w_kinds[1]]; END IF;
+          DELETE FROM @.ready WHERE lane = w_lanes[1] AND priority = w_priorities[1] AND run_at = v_row.run_at
+            AND first = v_row.first;
+          INSERT INTO @.claim VALUES (p_token, 1, p_node, c.now, w_lanes[1], 1, 1, v_job.max_attempts, v_job.keyed, false,
+            v_row.first, v_row.first, ARRAY[v_row.first]);
+          INSERT INTO @.change(origin, lane, old, new, n) VALUES (c.origin, w_lanes[1], 3, 4, 1);
+          RETURN NEXT ROW(0, v_row.first, w_lanes[1], w_priorities[1], v_row.run_at, 1, 1, 1, v_job.max_attempts,
+            v_job.created_at, v_job.timeout, v_job.payload, v_job.tenant, array_to_string(v_job.tags, E'\x1f'),
+            v_job.created_by, v_job.digest, array_to_string(v_job.parents, ','), NULL)::@.claimed;
+          v_got := 1;
+          v_used := 1;
+          w_lanes := NULL;  -- there was nothing else
+        END IF;
+      END IF;
+    END IF;
+  END IF;
 
   WHILE v_left > 0 AND w_lanes IS NOT NULL LOOP
     -- The next jobs in order. Of a line that has more rows than were read, only what stands before those is certain.

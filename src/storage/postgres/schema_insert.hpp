@@ -104,41 +104,74 @@ DECLARE
   v_added bigint[];
   v_ready boolean;
   v_next bigint;
+  v_run_at bigint;
+  v_deadline bigint;
 BEGIN
   c := @.begin(c);
   IF EXISTS (SELECT FROM @.queue WHERE max_waiting > 0) THEN
     RETURN NEXT ROW(9, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::@.out;
     RETURN;
   END IF;
-  WITH j AS (
+  IF cardinality(p_ids) = 1 THEN
+    -- The statement for many takes longer to begin than these take in all.
     INSERT INTO @.job(id, lane, priority, max_attempts, run_at, created_at, deadline, timeout, tags, tenant, created_by,
       digest, payload)
-    SELECT u.id, u.lane, u.priority, u.max_attempts, @.moment(u.at, u.after, c.now), c.now,
-      CASE WHEN u.deadline_at IS NOT NULL OR u.deadline_after IS NOT NULL
-        THEN @.moment(u.deadline_at, u.deadline_after, c.now) END,
-      u.timeout, string_to_array(u.tags, E'\x1f'), u.tenant, u.created_by, u.digest, u.payload
-    FROM unnest(p_ids, p_lanes, p_priorities, p_max_attempts, p_payloads, p_ats, p_afters, p_deadline_ats,
-      p_deadline_afters, p_timeouts, p_tenants, p_tags, p_created_by, p_digests) u(id, lane, priority, max_attempts,
-      payload, at, after, deadline_at, deadline_after, timeout, tenant, tags, created_by, digest)
-    ON CONFLICT (id) DO NOTHING
-    RETURNING id, lane, priority, run_at, deadline, tags),
-  r AS (
-    INSERT INTO @.ready(lane, priority, changed, run_at, first, ids)
-    SELECT lane, priority, false, run_at, min(id), array_agg(id ORDER BY id) FROM (
-      SELECT *, (row_number() OVER (PARTITION BY lane, priority, run_at ORDER BY id) - 1) / 25 AS row FROM j
-      WHERE run_at <= c.now) z
-    GROUP BY lane, priority, run_at, row),
-  s AS (
-    INSERT INTO @.sched SELECT run_at, id, lane, priority, false FROM j WHERE run_at > c.now),
-  e AS (
-    INSERT INTO @.expiry SELECT deadline, id FROM j WHERE deadline IS NOT NULL ON CONFLICT DO NOTHING),
-  t AS (
-    INSERT INTO @.tag SELECT DISTINCT tag, id FROM j, unnest(j.tags) tag WHERE j.tags IS NOT NULL),
-  n AS (
-    INSERT INTO @.change(origin, lane, old, new, n)
-    SELECT c.origin, lane, 0, CASE WHEN run_at <= c.now THEN 3 ELSE 2 END, count(*) FROM j GROUP BY 2, 4)
-  SELECT array_agg(id), bool_or(run_at <= c.now),
-      least(min(run_at) FILTER (WHERE run_at > c.now), min(deadline)) INTO v_added, v_ready, v_next FROM j;
+    VALUES (p_ids[1], p_lanes[1], p_priorities[1], p_max_attempts[1], @.moment(p_ats[1], p_afters[1], c.now), c.now,
+      CASE WHEN p_deadline_ats[1] IS NOT NULL OR p_deadline_afters[1] IS NOT NULL
+        THEN @.moment(p_deadline_ats[1], p_deadline_afters[1], c.now) END,
+      p_timeouts[1], string_to_array(p_tags[1], E'\x1f'), p_tenants[1], p_created_by[1], p_digests[1], p_payloads[1])
+    ON CONFLICT (id) DO NOTHING RETURNING run_at, deadline INTO v_run_at, v_deadline;
+    IF FOUND THEN
+      v_added := p_ids;
+      v_ready := v_run_at <= c.now;
+      v_next := v_deadline;
+      IF v_ready THEN
+        INSERT INTO @.ready(lane, priority, changed, run_at, first, ids)
+          VALUES (p_lanes[1], p_priorities[1], false, v_run_at, p_ids[1], p_ids);
+      ELSE
+        v_next := least(v_next, v_run_at);
+        INSERT INTO @.sched VALUES (v_run_at, p_ids[1], p_lanes[1], p_priorities[1], false);
+      END IF;
+      IF v_deadline IS NOT NULL THEN
+        INSERT INTO @.expiry VALUES (v_deadline, p_ids[1]) ON CONFLICT DO NOTHING;
+      END IF;
+      IF p_tags IS NOT NULL THEN
+        INSERT INTO @.tag SELECT DISTINCT t, p_ids[1] FROM unnest(string_to_array(p_tags[1], E'\x1f')) t;
+      END IF;
+      INSERT INTO @.change(origin, lane, old, new, n)
+        VALUES (c.origin, p_lanes[1], 0, CASE WHEN v_ready THEN 3 ELSE 2 END, 1);
+    END IF;
+  ELSE
+    WITH j AS (
+      INSERT INTO @.job(id, lane, priority, max_attempts, run_at, created_at, deadline, timeout, tags, tenant, created_by,
+        digest, payload)
+      SELECT u.id, u.lane, u.priority, u.max_attempts, @.moment(u.at, u.after, c.now), c.now,
+        CASE WHEN u.deadline_at IS NOT NULL OR u.deadline_after IS NOT NULL
+          THEN @.moment(u.deadline_at, u.deadline_after, c.now) END,
+        u.timeout, string_to_array(u.tags, E'\x1f'), u.tenant, u.created_by, u.digest, u.payload
+      FROM unnest(p_ids, p_lanes, p_priorities, p_max_attempts, p_payloads, p_ats, p_afters, p_deadline_ats,
+        p_deadline_afters, p_timeouts, p_tenants, p_tags, p_created_by, p_digests) u(id, lane, priority, max_attempts,
+        payload, at, after, deadline_at, deadline_after, timeout, tenant, tags, created_by, digest)
+      ON CONFLICT (id) DO NOTHING
+      RETURNING id, lane, priority, run_at, deadline, tags),
+    r AS (
+      INSERT INTO @.ready(lane, priority, changed, run_at, first, ids)
+      SELECT lane, priority, false, run_at, min(id), array_agg(id ORDER BY id) FROM (
+        SELECT *, (row_number() OVER (PARTITION BY lane, priority, run_at ORDER BY id) - 1) / 25 AS row FROM j
+        WHERE run_at <= c.now) z
+      GROUP BY lane, priority, run_at, row),
+    s AS (
+      INSERT INTO @.sched SELECT run_at, id, lane, priority, false FROM j WHERE run_at > c.now),
+    e AS (
+      INSERT INTO @.expiry SELECT deadline, id FROM j WHERE deadline IS NOT NULL ON CONFLICT DO NOTHING),
+    t AS (
+      INSERT INTO @.tag SELECT DISTINCT tag, id FROM j, unnest(j.tags) tag WHERE j.tags IS NOT NULL),
+    n AS (
+      INSERT INTO @.change(origin, lane, old, new, n)
+      SELECT c.origin, lane, 0, CASE WHEN run_at <= c.now THEN 3 ELSE 2 END, count(*) FROM j GROUP BY 2, 4)
+    SELECT array_agg(id), bool_or(run_at <= c.now),
+        least(min(run_at) FILTER (WHERE run_at > c.now), min(deadline)) INTO v_added, v_ready, v_next FROM j;
+  END IF;
   IF v_ready THEN RETURN NEXT @.waits(3, NULL); END IF;
   IF v_next IS NOT NULL THEN RETURN NEXT @.waits(2, v_next); END IF;
   -- Whoever waits for the next due time is to hear of one that is earlier.

@@ -6,10 +6,11 @@ namespace quern::inline v1::postgres {
 
 inline constexpr const char* schema_upkeep = R"sql(
 -- When something is due next; null: nothing waits.
-CREATE FUNCTION @.next_due() RETURNS bigint LANGUAGE sql STABLE AS $$
-  SELECT least((SELECT run_at FROM @.sched ORDER BY run_at, id LIMIT 1), (SELECT deadline FROM @.expiry
-    ORDER BY deadline, id LIMIT 1))
-$$;
+CREATE FUNCTION @.next_due() RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN least((SELECT run_at FROM @.sched ORDER BY run_at, id LIMIT 1), (SELECT deadline FROM @.expiry
+    ORDER BY deadline, id LIMIT 1));
+END $$;
 
 -- Result: n promoted, other expired, run_at the next due time.
 CREATE FUNCTION @.promote(c @.ctx, p_limit bigint) RETURNS SETOF @.out LANGUAGE plpgsql @set AS $$
@@ -238,10 +239,11 @@ END $$;
 
 -- Whether another storage object has changed jobs since that snapshot.
 CREATE FUNCTION @.others(p_origin bigint, p_snapshot pg_snapshot, OUT snapshot text, OUT changed boolean)
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
   SELECT pg_current_snapshot()::text, EXISTS (SELECT FROM @.change WHERE xid >= pg_snapshot_xmin(p_snapshot)
-    AND NOT pg_visible_in_snapshot(xid, p_snapshot) AND origin <> p_origin)
-$$;
+    AND NOT pg_visible_in_snapshot(xid, p_snapshot) AND origin <> p_origin) INTO snapshot, changed;
+END $$;
 )sql";
 
 }  // namespace quern::inline v1::postgres

@@ -11,7 +11,6 @@
 namespace quern::inline v1 {
 
 using postgres::Result;
-using postgres::SqlError;
 
 namespace {
 
@@ -81,7 +80,8 @@ std::vector<InsertResult> PostgresStorage::Impl::insert_within(PGconn* host, std
     const std::string notice_partitions =
         postgres::fill_in("LOCK TABLE @.node IN ROW SHARE MODE", pool_.server().schema);
     int tries = 0;
-    return with_partitions(jobs, [&] {
+    const auto ids = [&] { return postgres::ids_of(jobs); };
+    return with_partitions(ids, [&] {
       HostSavepoint savepoint(host, server);
       // A transaction that has used a table does not notice new partitions of it, until it takes some lock.
       if (tries++ > 0) savepoint.run(notice_partitions.c_str());

@@ -244,9 +244,10 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   bool calm_ = false;  // when the last tick ended, nothing waited to be written or looked at
   bool want_claim_ = true;
   bool want_promote_ = true;
+  bool promote_put_off_ = false;  // by one tick, since jobs began in this one
   bool cancels_suspected_ = true;
   bool more_upkeep_ = false;
-  TimePoint next_due_ = TimePoint::max();
+  TimePoint next_due_ = TimePoint::min();  // not known: as good as past
   SteadyTime poll_at_{0};
   int quiet_polls_ = 0;  // that have not looked for jobs
   SteadyTime watch_at_{0};
