@@ -25,13 +25,11 @@ using namespace std::chrono_literals;
 constexpr const char* settings =
     "synchronous_commit=on checkpoint_timeout=30s max_wal_size=512MB deadlock_timeout=200ms";
 
-const std::string program = QUERN_TEST_PROGRAMS_DIR "/quern_fleet_worker";
-
 constexpr std::size_t proxies_of_workers = 2;
 
 }  // namespace
 
-Fleet::Fleet(FleetOptions options) : options_(options), server_(settings), schema_("fleet") {
+Fleet::Fleet(FleetOptions options) : options_(std::move(options)), server_(settings), schema_("fleet") {
   server_.run(evidence_tables());
   {
     const quern::PostgresStorage first(server_.address(), {.schema = schema_});
@@ -62,7 +60,7 @@ void Fleet::start(Worker& worker) {
       place % 3 == 2 ? server_.address() : proxies_[place % 3 % proxies_of_workers]->proxy.address();
   worker.number = ++processes_;
   worker.paused = false;
-  const std::vector<std::string> command{program,
+  const std::vector<std::string> command{options_.program,
                                          address,
                                          server_.address(),
                                          schema_,

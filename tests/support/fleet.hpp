@@ -16,6 +16,7 @@
 namespace quern_test {
 
 struct FleetOptions {
+  std::string program = QUERN_TEST_PROGRAMS_DIR "/quern_fleet_worker";  ///< Of a worker.
   int workers = 4;
   int slots = 16;  ///< Of each worker.
   std::chrono::milliseconds lease{1000};

@@ -98,7 +98,8 @@ void EvidenceWriter::write(Line line) {
   std::unique_lock lock(mutex_);
   lines_.push_back(line);
   const std::uint64_t mine = round_;
-  written_.wait(lock, [&] { return done_ > mine || !writing_; });
+  // Two rounds are under way at most, one that is written and one that fills.
+  written_[mine % 2].wait(lock, [&] { return done_ > mine || !writing_; });
   if (done_ > mine) return;
   // Nobody writes: this thread does, for all that have come until now.
   writing_ = true;
@@ -109,7 +110,8 @@ void EvidenceWriter::write(Line line) {
   lock.lock();
   done_ = round_;
   writing_ = false;
-  written_.notify_all();
+  written_[mine % 2].notify_all();
+  written_[round_ % 2].notify_one();
 }
 
 /// What is sent twice is there once: each line has its token.

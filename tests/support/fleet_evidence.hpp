@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -53,7 +54,7 @@ class EvidenceWriter {
   pg_conn* connection_ = nullptr;  // of who writes
 
   std::mutex mutex_;
-  std::condition_variable written_;
+  std::array<std::condition_variable, 2> written_;  // by round
   std::vector<Line> lines_;
   std::uint64_t next_ = 1;
   std::uint64_t round_ = 0;  // that lines_ will be written in

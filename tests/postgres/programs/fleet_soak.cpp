@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -16,15 +17,17 @@ int main(int argc, char** argv) try {
   const std::uint64_t seed = argc > 3 ? std::stoull(argv[3]) : quern::Random::entropy();
   std::printf("%llu jobs, %d workers, seed %llu\n", static_cast<unsigned long long>(jobs), workers,
               static_cast<unsigned long long>(seed));
-  quern_test::Fleet fleet({.workers = workers,
-                           .slots = 64,
-                           .lease = 1s,
-                           .poll = 500ms,
-                           .producers = 4,
-                           .batch = 250,
-                           .most_waiting = 10'000,
-                           .seed = seed});
-  const auto report = quern_test::torment(fleet, seed, jobs, 3, 4s, [](std::string_view line) {
+  quern_test::Fleet fleet(
+      {.program = std::filesystem::path(argv[0]).replace_filename("quern_fleet_worker").string(),
+       .workers = workers,
+       .slots = 100,
+       .lease = 1s,
+       .poll = 500ms,
+       .producers = 4,
+       .batch = 1000,
+       .most_waiting = 20'000,
+       .seed = seed});
+  const auto report = quern_test::torment(fleet, seed, jobs, 3, 10s, [](std::string_view line) {
     std::printf("%.*s\n", static_cast<int>(line.size()), line.data());
     std::fflush(stdout);
   });
