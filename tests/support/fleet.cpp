@@ -46,6 +46,7 @@ Fleet::Fleet(FleetOptions options) : options_(std::move(options)), server_(setti
                                                                .number = static_cast<std::uint64_t>(i),
                                                                .seed = random.next(),
                                                                .batch = options_.batch,
+                                                               .plain = options_.plain_jobs,
                                                                .patience = 2 * options_.lease,
                                                                .pause = options_.producer_pause},
                                         waiting_, options_.most_waiting));
@@ -171,6 +172,7 @@ std::vector<FleetHistory::Kept> Fleet::read_jobs() {
                                                        .epoch = job.epoch,
                                                        .attempt = job.attempt,
                                                        .snoozes = job.snoozes,
+                                                       .created_us = quern::to_us(job.created_at),
                                                        .key = job.unique_key});
       if (job.result) one.token = job.result->as<std::uint64_t>();
       for (const quern::AttemptError& error : job.errors)

@@ -23,6 +23,7 @@ struct FleetOptions {
   std::chrono::milliseconds poll{500};
   int producers = 2;
   std::size_t batch = 20;
+  bool plain_jobs = false;           ///< None that has a unique key, and none that fails at first.
   std::uint64_t most_waiting = 300;  ///< Producers wait while more jobs do.
   std::chrono::milliseconds producer_pause{0};
   std::uint64_t seed = 1;

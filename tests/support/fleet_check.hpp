@@ -45,6 +45,7 @@ struct FleetHistory {
     int attempt = 0;
     int snoozes = 0;          ///< Hand-backs.
     std::uint64_t token = 0;  ///< Of the run whose end was recorded.
+    std::int64_t created_us = 0;
     std::string key{};
     std::vector<Failure> failures{};  ///< All, oldest first.
   };

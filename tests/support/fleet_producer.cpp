@@ -85,12 +85,12 @@ void FleetProducer::run(const std::stop_token& stop) {
 std::vector<quern::NewJob> FleetProducer::make_batch(quern::PostgresStorage& storage) {
   constexpr std::uint64_t keys = 40;
   quern::JobId id = storage.reserve_ids(options_.batch);
-  const bool keyed = random_.below(8) == 0;
+  const bool keyed = !options_.plain && random_.below(8) == 0;
   std::vector<quern::NewJob> jobs(options_.batch);
   for (quern::NewJob& job : jobs) {
     job.id = id;
     ++id.value;
-    job.kind = keyed ? "keyed" : random_.below(100) == 0 ? "fail-once" : "count";
+    job.kind = keyed ? "keyed" : !options_.plain && random_.below(100) == 0 ? "fail-once" : "count";
     if (keyed) job.unique.key = "key-" + std::to_string(random_.below(keys));
   }
   ++batch_;

@@ -30,6 +30,7 @@ class FleetProducer {
     std::uint64_t number = 0;  ///< One that no other producer has.
     std::uint64_t seed = 0;
     std::size_t batch = 20;
+    bool plain = false;          ///< No unique keys, and no jobs that fail at first.
     quern::Duration patience{};  ///< Of one call.
     quern::Duration pause{0};    ///< Between two batches.
   };
