@@ -1,8 +1,8 @@
 // An answer that was lost: what the server did is found out, and never done twice.
-#include "postgres/cutting_proxy.hpp"
 #include "postgres/fixture.hpp"
 #include "quern/postgres.hpp"
 #include "support/catch.hpp"
+#include "support/loopback_proxy.hpp"
 
 using namespace std::chrono_literals;
 using quern::FinishStatus;
@@ -17,7 +17,7 @@ namespace {
 /// answer is that of the call itself and not of its preparation.
 struct Cut {
   Cut()
-      : proxy(PostgresServer::shared()->port()),
+      : thread(PostgresServer::shared()->port()),
         storage(proxy.address(), {.schema = PostgresServer::new_schema()}) {
     node = storage.register_node({.name = "node", .host = "here"});
     for (const auto outcome : {quern::Outcome::failed, quern::Outcome::completed}) {
@@ -43,7 +43,8 @@ struct Cut {
   }
   [[nodiscard]] quern::Job get(quern::JobId id) { return storage.find({&id, 1}).at(0).value(); }
 
-  quern_test::CuttingProxy proxy;
+  quern_test::ProxyThread thread;
+  quern_test::LoopbackProxy& proxy = thread.proxy;
   PostgresStorage storage;
   quern::NodeId node;
 };
@@ -57,11 +58,11 @@ TEST_CASE("I01 I11 an insert whose answer was lost is sent again and makes one j
   auto keyed = cut.new_job();
   keyed.unique.key = "key";
   for (const NewJob& job : {plain, keyed}) {
-    cut.proxy.lose_next_answer();
+    cut.proxy.drop_answers(1);
     CHECK(cut.storage.insert({&job, 1}).at(0).status == quern::InsertStatus::added);
     CHECK(cut.get(job.id).state == JobState::ready);
   }
-  CHECK(cut.proxy.lost() == 2);
+  CHECK(cut.proxy.dropped() == 2);
   CHECK(cut.claim().size() == 2);
   CHECK(cut.storage.recount().empty());
 }
@@ -71,7 +72,7 @@ TEST_CASE("I03 I08 a claim whose answer was lost is undone before its node claim
   Cut cut;
   const auto id = cut.add();
   const auto asked = cut.add();
-  cut.proxy.lose_next_answer();
+  cut.proxy.drop_answers(1);
   try {
     cut.claim();
     FAIL("did not throw");
@@ -96,7 +97,7 @@ TEST_CASE("I04 I07 a finish whose answer was lost is looked up by its run and re
     const auto id = cut.add();
     const auto claim = cut.start(id);
     const quern::Finish finish{.ref = claim.ref, .outcome = outcome, .again = quern::When::after(1h)};
-    cut.proxy.lose_next_answer();
+    cut.proxy.drop_answers(1);
     const auto result = cut.storage.finish({&finish, 1}).at(0);
     CHECK(result.status == FinishStatus::recorded);
     const auto job = cut.get(id);
@@ -107,6 +108,6 @@ TEST_CASE("I04 I07 a finish whose answer was lost is looked up by its run and re
     if (!quern::is_terminal(job.state))
       CHECK(cut.storage.cancel({&id, 1}, "").at(0) == quern::CancelResult::cancelled);
   }
-  CHECK(cut.proxy.lost() == 5);
+  CHECK(cut.proxy.dropped() == 5);
   CHECK(cut.storage.recount().empty());
 }

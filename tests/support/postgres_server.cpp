@@ -102,9 +102,9 @@ void PostgresServer::start() {
   }
 }
 
-void PostgresServer::stop() {
+void PostgresServer::stop(Stop how) {
   if (impl_->process < 0) return;
-  ::kill(impl_->process, SIGQUIT);
+  ::kill(impl_->process, how == Stop::fast ? SIGINT : SIGQUIT);
   ::waitpid(impl_->process, nullptr, 0);
   impl_->process = -1;
 }

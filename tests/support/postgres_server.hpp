@@ -28,7 +28,11 @@ class PostgresServer {
   /// Runs SQL and waits; throws with the server's message where it fails. The first value of the answer.
   std::string run(const std::string& sql) const;
 
-  void stop();
+  enum class Stop {
+    immediate,  ///< As in a crash: the next start recovers from the log.
+    fast,       ///< Ends all sessions, and what they were at is rolled back.
+  };
+  void stop(Stop how = Stop::immediate);
   void start();
 
  private:

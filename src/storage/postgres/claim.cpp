@@ -164,6 +164,12 @@ std::vector<Claim> PostgresStorage::Impl::claim(const ClaimRequest& request) {
   undo_lost_claims(request.node);
   const std::int64_t token = (origin_ << 36U) + next_claim_++;
   auto hints = hints_.take();
+  const std::uint64_t losses = pool_.losses();
+  // Sessions at a pooler outlive the server behind it.
+  constexpr Duration longest_behind_a_pooler = std::chrono::seconds(30);
+  const SteadyTime now_here = SystemClock().steady();
+  if (hints->losses != losses || (options_.pooled && now_here - hints->since > longest_behind_a_pooler))
+    *hints = {.jobs_per_row = hints->jobs_per_row, .losses = losses, .since = now_here};
   const int limit = bounded(request.limit);
   const int rows_wanted = static_cast<int>(std::ceil(limit / std::max(1.0, hints->jobs_per_row))) + 2;
 

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "quern/core/clock.hpp"
+
 namespace quern::inline v1::postgres {
 
 /// Where the lines of ready jobs begin, as of a snapshot: see schema_claim.hpp. Lines that are not named are
@@ -21,6 +23,10 @@ struct LineHints {
   std::string snapshot{};
   std::vector<Line> lines{};
   double jobs_per_row = 1;  ///< Of late.
+  // Where these differ from what holds now, another server may have the jobs, or one that has recovered from a crash.
+  // It gives out once more the transaction ids of what had not reached its disk, and so the snapshot says nothing.
+  std::uint64_t losses = 0;  ///< Connections that had been lost when the snapshot was taken.
+  SteadyTime since{};        ///< When nothing was known.
 };
 
 /// A job that a claim found and did not start.

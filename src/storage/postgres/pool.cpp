@@ -19,6 +19,7 @@ Pool::Lease Pool::take(SteadyTime deadline) {
       if (clock.steady() - idle.since < long_idle || !idle.connection->hung_up())
         return {*this, std::move(idle.connection)};
       --open_;
+      ++losses_;
     }
     const SteadyTime now = clock.steady();
     if (quiet(now)) throw ConnectionLost(last_failure_, false);
@@ -76,10 +77,12 @@ void Pool::note_failure(const std::string& message) {
 
 void Pool::give_back(std::unique_ptr<Connection> connection) {
   const std::lock_guard lock(mutex_);
-  if (connection->broken())
+  if (connection->broken()) {
     --open_;
-  else
+    ++losses_;
+  } else {
     idle_.push_back({std::move(connection), SystemClock().steady()});
+  }
   freed_.notify_one();
 }
 

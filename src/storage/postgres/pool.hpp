@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -43,6 +45,10 @@ class Pool {
   /// latest at the deadline.
   void wait_for_turn(SteadyTime deadline);
 
+  /// How many connections have been lost so far. While it stays the same, so does the server: one that crashes, or
+  /// that another one takes over from, takes all sessions with it.
+  [[nodiscard]] std::uint64_t losses() const noexcept { return losses_; }
+
   [[nodiscard]] const Server& server() const noexcept { return server_; }
   [[nodiscard]] const ServerClock& clock() const noexcept { return clock_; }
 
@@ -63,6 +69,7 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable freed_;
   std::vector<Idle> idle_;
+  std::atomic<std::uint64_t> losses_{0};
   std::size_t open_ = 0;  ///< With those that are handed out or being made.
   int failures_ = 0;      ///< In a row.
   bool trying_ = false;   ///< After failures somebody tries again, and nobody else does.

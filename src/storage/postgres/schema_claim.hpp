@@ -250,7 +250,9 @@ BEGIN
       END LOOP;
     END IF;
     EXIT WHEN NOT v_more AND v_left = v_before;
-    v_rows := v_rows * 2;
+    -- Each row has a job at least, so more are of no use. Else many claimers at one line, who find what the others have
+    -- locked, would read the more the more they are.
+    IF v_rows < v_left + 2 THEN v_rows := least(v_rows * 2, v_left + 2); END IF;
   END LOOP;
 
   -- Where the lines begin now.
