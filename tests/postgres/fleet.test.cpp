@@ -48,7 +48,7 @@ TEST_CASE("a graceful rolling restart of a fleet loses no attempt and delays no 
                .producer_pause = 50ms});
   const auto more_jobs = [&](std::uint64_t count) {
     const auto end = std::chrono::steady_clock::now() + fleet.options().patience;
-    for (const std::uint64_t until = fleet.tried() + count; fleet.tried() < until; ::poll(nullptr, 0, 10))
+    for (const std::uint64_t until = fleet.added() + count; fleet.added() < until; ::poll(nullptr, 0, 10))
       if (std::chrono::steady_clock::now() > end) return false;
     return true;
   };

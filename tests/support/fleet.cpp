@@ -100,10 +100,10 @@ void Fleet::look() {
   }
 }
 
-std::uint64_t Fleet::tried() const {
-  std::uint64_t tried = 0;
-  for (const auto& producer : producers_) tried += producer->tried();
-  return tried;
+std::uint64_t Fleet::added() const {
+  std::uint64_t added = 0;
+  for (const auto& producer : producers_) added += producer->added();
+  return added;
 }
 
 std::uint64_t Fleet::in_doubt() const {

@@ -60,8 +60,8 @@ class Fleet {
   void look();
   /// How many jobs had not ended at the last look.
   [[nodiscard]] std::uint64_t waiting() const noexcept { return waiting_; }
-  /// Jobs that producers have tried to enqueue; enqueues of theirs that threw; looks; processes so far.
-  [[nodiscard]] std::uint64_t tried() const;
+  /// Jobs that producers know to be there; enqueues of theirs that threw; looks; processes so far.
+  [[nodiscard]] std::uint64_t added() const;
   [[nodiscard]] std::uint64_t in_doubt() const;
   [[nodiscard]] int looks() const noexcept { return looks_; }
   [[nodiscard]] int processes() const noexcept { return processes_; }

@@ -150,7 +150,7 @@ FleetReport torment(Fleet& fleet, std::uint64_t seed, std::uint64_t jobs, int ro
   Nemesis nemesis(fleet, seed, longest_pause);
   auto look_at = start;
   auto say_at = start;
-  while (fleet.tried() < jobs || nemesis.rounds() < rounds) {
+  while (fleet.added() < jobs || nemesis.rounds() < rounds) {
     const auto next = nemesis.step();
     const auto now = steady_clock::now();
     if (look_at <= now) {
@@ -158,14 +158,14 @@ FleetReport torment(Fleet& fleet, std::uint64_t seed, std::uint64_t jobs, int ro
       look_at = steady_clock::now() + 100ms;
     }
     if (say_at <= now) {
-      say(fmt::format("{:.0f} s: {} jobs tried, {} wait, {} enqueues in doubt, {} rounds of faults",
-                      seconds(), fleet.tried(), fleet.waiting(), fleet.in_doubt(), nemesis.rounds()));
+      say(fmt::format("{:.0f} s: {} jobs added, {} wait, {} enqueues in doubt, {} rounds of faults",
+                      seconds(), fleet.added(), fleet.waiting(), fleet.in_doubt(), nemesis.rounds()));
       say_at = now + 10s;
     }
     wait_until(std::min(next, look_at));
   }
   nemesis.relent();
-  say(fmt::format("{:.0f} s: no more faults, {} jobs tried, {} wait", seconds(), fleet.tried(),
+  say(fmt::format("{:.0f} s: no more faults, {} jobs added, {} wait", seconds(), fleet.added(),
                   fleet.waiting()));
   FleetReport report{.faults = nemesis.counts(), .in_doubt = fleet.in_doubt()};
   FleetHistory history = fleet.finish();

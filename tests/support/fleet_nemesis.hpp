@@ -85,7 +85,7 @@ struct FleetReport {
   [[nodiscard]] bool good() const noexcept { return verdict.good(); }
 };
 
-/// Lets the fleet work under all of its faults until at least so many jobs were tried and each fault has been
+/// Lets the fleet work under all of its faults until at least so many jobs were added and each fault has been
 /// so often, and then come to rest. `say` is told of what goes on, a line now and then.
 [[nodiscard]] FleetReport torment(Fleet& fleet, std::uint64_t seed, std::uint64_t jobs, int rounds,
                                   std::chrono::milliseconds longest_pause, void (*say)(std::string_view));

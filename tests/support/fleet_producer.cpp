@@ -101,7 +101,7 @@ void FleetProducer::keep(const quern::NewJob& job, Answer answer) {
   constexpr unsigned number_bits = 40;
   const std::uint64_t batch = job.unique.key.empty() ? (options_.number << number_bits) + batch_ : 0;
   attempts_.push_back({.job = job.id.value, .answer = answer, .batch = batch});
-  ++tried_;
+  if (answer == Answer::acknowledged || answer == Answer::found) ++added_;
 }
 
 void FleetProducer::enqueue(Queue& queue, std::vector<quern::NewJob> jobs, const std::stop_token& stop) {

@@ -40,8 +40,8 @@ class FleetProducer {
   FleetProducer& operator=(const FleetProducer&) = delete;
   ~FleetProducer() = default;
 
-  /// Jobs whose outcome is settled as far as it will be.
-  [[nodiscard]] std::uint64_t tried() const noexcept { return tried_; }
+  /// Jobs that are known to be there.
+  [[nodiscard]] std::uint64_t added() const noexcept { return added_; }
   /// Enqueues that threw.
   [[nodiscard]] std::uint64_t in_doubt() const noexcept { return in_doubt_; }
   void request_stop() { thread_.request_stop(); }
@@ -66,7 +66,7 @@ class FleetProducer {
   quern::Random random_;
   std::uint64_t batch_ = 0;
   std::vector<FleetHistory::Attempt> attempts_;
-  std::atomic<std::uint64_t> tried_{0};
+  std::atomic<std::uint64_t> added_{0};
   std::atomic<std::uint64_t> in_doubt_{0};
   std::exception_ptr failure_;  // of the thread, until it has ended
   std::jthread thread_;
