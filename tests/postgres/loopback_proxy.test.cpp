@@ -141,6 +141,19 @@ TEST_CASE("a half-open proxy tells nobody anything, and later all of it", "[prox
   CHECK(line.server->read() == "are you there");
 }
 
+TEST_CASE("a connection that the proxy has forgotten is silent for good, and a new one passes", "[proxy]") {
+  Line line;
+  line.proxy->forget_connections();
+  line.client->say("are you there");
+  line.step_some();
+  CHECK_FALSE(line.server->hears());
+  const Socket other = Socket::to(line.proxy->port());
+  REQUIRE(line.steps_until([&] { return line.listener.hears(); }));
+  const Socket answers(::accept(line.listener.handle(), nullptr, nullptr));
+  CHECK(line.passes(other, answers, "hello"));
+  CHECK_FALSE(line.server->hears());
+}
+
 TEST_CASE("the proxy drops as many answers as it is told, but no greeting", "[proxy]") {
   Line line;
   line.proxy->drop_answers(1);

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <stdexcept>
+#include <utility>
 
 namespace quern_test {
 namespace {
@@ -43,6 +44,7 @@ LoopbackProxy::LoopbackProxy(int server_port) : server_port_(server_port) {
 }
 
 LoopbackProxy::~LoopbackProxy() {
+  pairs_.splice(pairs_.end(), forgotten_);
   for (Pair& pair : pairs_) pair.over = true;
   close_those_that_are_over();
   ::close(listener_);
@@ -57,6 +59,14 @@ void LoopbackProxy::set(Traffic traffic, std::chrono::milliseconds by) {
   {
     const std::lock_guard lock(mutex_);
     wish_ = {traffic, by};
+  }
+  wake();
+}
+
+void LoopbackProxy::forget_connections() {
+  {
+    const std::lock_guard lock(mutex_);
+    forget_ = true;
   }
   wake();
 }
@@ -159,6 +169,7 @@ void LoopbackProxy::step(std::chrono::milliseconds patience) {
   {
     const std::lock_guard lock(mutex_);
     wish = wish_;
+    if (std::exchange(forget_, false)) forgotten_.splice(forgotten_.end(), pairs_);
   }
   if (wish.traffic == Traffic::cut) {
     for (Pair& pair : pairs_) pair.over = true;

@@ -37,6 +37,9 @@ class LoopbackProxy {
 
   /// From now on; `by` is how much later things arrive where the traffic is delayed.
   void set(Traffic traffic, std::chrono::milliseconds by = {});
+  /// The connections that there are: nothing passes on them any more and nobody is told, as where a firewall has
+  /// forgotten them. New ones are not concerned.
+  void forget_connections();
   /// So many of the next answers are dropped, and their connections cut: the server has done what it was
   /// asked, and the client never hears of it. Greetings are no answers.
   void drop_answers(int count);
@@ -86,10 +89,12 @@ class LoopbackProxy {
   int bell_ = -1;
   int port_ = 0;
   std::list<Pair> pairs_;
+  std::list<Pair> forgotten_;
   std::vector<pollfd> sockets_;
 
   mutable std::mutex mutex_;
   Wish wish_;
+  bool forget_ = false;
   int to_drop_ = 0;
   int dropped_ = 0;
 };

@@ -201,6 +201,9 @@ class PostgresStorage::Impl {
   std::deque<InsertCall*> inserts_;
   int insert_leaders_ = 0;
 
+  std::mutex leases_mutex_;
+  std::map<NodeId, Duration> leases_;  ///< Of the nodes that were registered here.
+
   postgres::LineHintsPool hints_;
   std::atomic<std::int64_t> next_claim_{1};
   std::mutex lost_mutex_;  // guards what follows

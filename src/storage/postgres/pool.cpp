@@ -16,10 +16,13 @@ Pool::Lease Pool::take(SteadyTime deadline) {
     while (!idle_.empty()) {
       Idle idle = std::move(idle_.back());  // the one that was used last, so that the others may go
       idle_.pop_back();
-      if (clock.steady() - idle.since < long_idle || !idle.connection->hung_up())
-        return {*this, std::move(idle.connection)};
+      if (idle.since > lost_at_) {
+        if (clock.steady() - idle.since < long_idle || !idle.connection->hung_up())
+          return {*this, std::move(idle.connection)};
+        lost_at_ = clock.steady();
+        ++losses_;
+      }
       --open_;
-      ++losses_;
     }
     const SteadyTime now = clock.steady();
     if (quiet(now)) throw ConnectionLost(last_failure_, false);
@@ -80,6 +83,7 @@ void Pool::give_back(std::unique_ptr<Connection> connection) {
   if (connection->broken()) {
     --open_;
     ++losses_;
+    lost_at_ = SystemClock().steady();
   } else {
     idle_.push_back({std::move(connection), SystemClock().steady()});
   }

@@ -40,6 +40,8 @@ class Pool {
   };
 
   /// Throws ConnectionLost (not sent), or another StorageError that says why there is none.
+  /// One that was idle when another was lost is not handed out: what took that one (a firewall that forgot its
+  /// connections, a server gone) has most likely taken all, and on some nobody is told.
   Lease take(SteadyTime deadline);
   /// After a connection broke or none could be made: returns when it is worth while to try again, at the
   /// latest at the deadline.
@@ -70,9 +72,10 @@ class Pool {
   std::condition_variable freed_;
   std::vector<Idle> idle_;
   std::atomic<std::uint64_t> losses_{0};
-  std::size_t open_ = 0;  ///< With those that are handed out or being made.
-  int failures_ = 0;      ///< In a row.
-  bool trying_ = false;   ///< After failures somebody tries again, and nobody else does.
+  SteadyTime lost_at_ = SteadyTime::min();  ///< The last of them.
+  std::size_t open_ = 0;                    ///< With those that are handed out or being made.
+  int failures_ = 0;                        ///< In a row.
+  bool trying_ = false;                     ///< After failures somebody tries again, and nobody else does.
   SteadyTime quiet_until_{};
   std::condition_variable tried_;
   std::string last_failure_;

@@ -77,20 +77,39 @@ NodeId PostgresStorage::Impl::register_node(const NodeInfo& info) {
       .add(info.host)
       .add(detail::pack_capacity(info));
   // Twice does no harm: the other node is never heard of again.
-  return NodeId{call(add_node, params, Again::safe).rows.id(0, 0)};
+  const NodeId node{call(add_node, params, Again::safe).rows.id(0, 0)};
+  const std::lock_guard lock(leases_mutex_);
+  leases_[node] = info.lease;
+  return node;
 }
 
 RenewResult PostgresStorage::Impl::renew(NodeId node) {
   Params params = context(false);
   params.add(node.value);
   add_steady(params);
-  return call(renew_node, params, Again::safe).rows.truth(0, 0) ? RenewResult::renewed : RenewResult::lost;
+  // On a connection that hangs, the lease must not pass before another one is tried.
+  constexpr Duration least_patience = std::chrono::milliseconds(500);
+  Duration patience = options_.call_timeout;
+  {
+    const std::lock_guard lock(leases_mutex_);
+    if (const auto lease = leases_.find(node); lease != leases_.end())
+      patience = std::min(patience, std::max(lease->second / 3, least_patience));
+  }
+  const SteadyTime until = SystemClock().steady() + patience;
+  if (call(renew_node, params, Again::safe, until).rows.truth(0, 0)) return RenewResult::renewed;
+  const std::lock_guard lock(leases_mutex_);
+  leases_.erase(node);
+  return RenewResult::lost;
 }
 
 void PostgresStorage::Impl::retire(NodeId node) {
   Params params = context(false);
   params.add(node.value);
   call(retire_node, params, Again::safe);
+  {
+    const std::lock_guard lock(leases_mutex_);
+    leases_.erase(node);
+  }
   end_keeping(node);
 }
 
