@@ -77,8 +77,8 @@ TEST_CASE("the jobs of a keeper whose session has ended are anybody's, and it no
   const NewJob job{.id = storage.reserve_ids(1), .kind = "work"};
   storage.insert({&job, 1});
   REQUIRE(storage.claim({.node = node, .limit = 1, .kinds = {{"work", 1, 3}}}).size() == 1);
-  PostgresServer::shared()->run(
-      "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_locks WHERE locktype = 'advisory' AND classid = "
+  PostgresServer::shared()->end_sessions(
+      "pg_locks WHERE locktype = 'advisory' AND classid = "
       "1903522419 AND mode = 'ExclusiveLock'");
   PostgresStorage other(PostgresServer::shared()->address(), {.schema = schema});
   const auto next = other.register_node({.name = "next", .host = "there"});

@@ -169,10 +169,8 @@ TEST_CASE("a listener whose connection ends opens it again and says that it may 
   REQUIRE(becomes([&] { return worker.watches_foreign_changes(); }));
   const auto node = worker.register_node({.name = "node", .host = "here"});
   CHECK(claim(worker, node) == 0);
-  PostgresServer::shared()->run(
-      "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND "
-      "(query LIKE 'LISTEN \"" +
-      schema + "\"' OR query LIKE '%" + schema + "%others%')");
+  PostgresServer::shared()->end_sessions("pg_stat_activity WHERE query LIKE 'LISTEN \"" + schema +
+                                         "\"' OR query LIKE '%" + schema + "%others%'");
   CHECK(becomes([&] { return worker.watches_foreign_changes(); }));
   add(producer);
   CHECK(ear.waits_for([&] { return claim(worker, node) == 1; }));

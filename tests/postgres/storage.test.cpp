@@ -68,8 +68,7 @@ TEST_CASE("connections that the server has ended are replaced without an error",
   const auto schema = PostgresServer::new_schema();
   PostgresStorage storage(PostgresServer::shared()->address(), {.schema = schema});
   run_one(storage);
-  PostgresServer::shared()->run(
-      "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE application_name = 'quern'");
+  PostgresServer::shared()->end_sessions("pg_stat_activity WHERE application_name = 'quern'");
   // Only one that has been idle for a while is looked at; a read or an insert that finds out is sent again.
   CHECK(storage.count().size() == 1);
   run_one(storage);

@@ -67,7 +67,7 @@ PostgresServer* PostgresServer::shared() {
 PostgresServer::PostgresServer(const std::string& settings) : impl_(std::make_unique<Impl>()) {
   give_away(impl_->folder.path());
   const pid_t initdb = spawn({(impl_->bin / "initdb").string(), "-D", impl_->data(), "-U", "quern", "-A",
-                              "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"},
+                              "trust", "-E", "UTF8", "--locale=C", "--no-sync"},
                              impl_->log());
   int status = 0;
   ::waitpid(initdb, &status, 0);
@@ -132,6 +132,18 @@ std::string PostgresServer::run(const std::string& sql) const {
   PQfinish(connection);
   if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) throw std::runtime_error(sql + ": " + problem);
   return value;
+}
+
+void PostgresServer::end_sessions(const std::string& from) const {
+  // PostgreSQL 13 can't wait for their end by itself.
+  // In a CASE, since conditions are judged in any order and this session shall live.
+  const std::string pids =
+      run("SELECT coalesce(string_agg(pid::text, ','), '0') FROM (SELECT pid FROM " + from +
+          ") s WHERE CASE WHEN pid <> pg_backend_pid() THEN pg_terminate_backend(pid) ELSE false END");
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (run("SELECT count(*) FROM pg_stat_activity WHERE pid IN (" + pids + ")") != "0") {
+    if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("sessions do not end: " + pids);
+  }
 }
 
 }  // namespace quern_test

@@ -27,6 +27,8 @@ class PostgresServer {
   [[nodiscard]] static std::string new_schema();
   /// Runs SQL and waits; throws with the server's message where it fails. The first value of the answer.
   std::string run(const std::string& sql) const;
+  /// Ends the sessions that `SELECT pid FROM` and this gives, and waits until they are gone. Throws when they don't go.
+  void end_sessions(const std::string& from) const;
 
   enum class Stop {
     immediate,  ///< As in a crash: the next start recovers from the log.
