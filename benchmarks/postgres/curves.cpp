@@ -32,6 +32,7 @@ class OpenSnapshot {
 };
 
 constexpr std::size_t batch = 100;
+constexpr std::size_t few = 10'000;
 
 /// Microseconds of one claim; its jobs are completed afterwards.
 double claim_once(quern::PostgresStorage& storage, const quern::ClaimRequest& wanted) {
@@ -45,6 +46,36 @@ double claim_once(quern::PostgresStorage& storage, const quern::ClaimRequest& wa
 
 quern::ClaimRequest wanted_on(quern::PostgresStorage& storage) {
   return request(storage.register_node({.name = "bench", .lease = std::chrono::hours(20)}), batch);
+}
+
+/// A scene whose claims are measured.
+struct Claims {
+  explicit Claims(const Settings& settings) : scene(settings), wanted(wanted_on(scene.storage())) {}
+  double once() { return claim_once(scene.storage(), wanted); }
+
+  Scene scene;
+  quern::ClaimRequest wanted;
+};
+
+/// Claims on both in turns, since machines are not the same from one minute to the next; what was claimed is made up
+/// for. Prints the medians and their ratio.
+void print_in_turns(Claims& shallow, Claims& deep, const std::string& name) {
+  std::vector<double> shallow_us;
+  std::vector<double> deep_us;
+  constexpr int warm_up = 50;
+  constexpr int measured = 300;
+  for (int i = 0; i < warm_up + measured; ++i) {
+    const double one = shallow.once();
+    const double other = deep.once();
+    fill(shallow.scene.storage(), batch);
+    fill(deep.scene.storage(), batch);
+    if (i < warm_up) continue;
+    shallow_us.push_back(one);
+    deep_us.push_back(other);
+  }
+  print("postgres.claim_10k.us", median(shallow_us), "us");
+  print(name + ".us", median(deep_us), "us");
+  print(name + ".ratio_to_10k", median(deep_us) / median(shallow_us), "ratio");
 }
 
 /// Waits, a few minutes at most, until the server has written and looked through what has just been added.
@@ -90,15 +121,11 @@ void snapshot_claim(const Settings& settings) {
   print("postgres.snapshot_claim.ratio_to_start", end / start, "ratio");
 }
 
-/// The same claims with so many jobs waiting, in turns with ones where 10'000 wait, since machines are not the
-/// same from one minute to the next.
+/// The same claims with so many jobs waiting, beside ones where 10'000 wait.
 void depth(const Settings& settings) {
-  constexpr std::size_t few = 10'000;
-  Scene shallow(settings);
-  Scene deep(settings);
-  fill(shallow.storage(), few);
-  const auto wanted_shallow = wanted_on(shallow.storage());
-  const auto wanted_deep = wanted_on(deep.storage());
+  Claims shallow(settings);
+  Claims deep(settings);
+  fill(shallow.scene.storage(), few);
   struct Step {
     const char* name;
     std::size_t count;
@@ -107,29 +134,35 @@ void depth(const Settings& settings) {
   for (const Step& step :
        {Step{"1m", settings.scaled(1'000'000)}, Step{"10m", settings.scaled(10'000'000)}}) {
     const Stopwatch filling;
-    fill(deep.storage(), step.count - waiting);
+    fill(deep.scene.storage(), step.count - waiting);
     print("postgres.fill_" + std::string(step.name) + ".jobs_per_s",
           static_cast<double>(step.count - waiting) / filling.seconds(), "jobs/s");
     waiting = step.count;
     calm_down(settings.address);
-    std::vector<double> shallow_us;
-    std::vector<double> deep_us;
-    constexpr int warm_up = 50;
-    constexpr int measured = 300;
-    for (int i = 0; i < warm_up + measured; ++i) {
-      const double one = claim_once(shallow.storage(), wanted_shallow);
-      const double other = claim_once(deep.storage(), wanted_deep);
-      fill(shallow.storage(), batch);
-      fill(deep.storage(), batch);
-      if (i < warm_up) continue;
-      shallow_us.push_back(one);
-      deep_us.push_back(other);
-    }
-    const double ratio = median(deep_us) / median(shallow_us);
-    print("postgres.claim_10k.us", median(shallow_us), "us");
-    print("postgres.claim_" + std::string(step.name) + ".us", median(deep_us), "us");
-    print("postgres.claim_" + std::string(step.name) + ".ratio_to_10k", ratio, "ratio");
+    print_in_turns(shallow, deep, "postgres.claim_" + std::string(step.name));
   }
+}
+
+/// The same claims after ten million jobs have ended, beside ones where none has. 10'000 wait in both.
+void history(const Settings& settings) {
+  Claims shallow(settings);
+  Claims deep(settings);
+  quern::PostgresStorage& storage = deep.scene.storage();
+  fill(shallow.scene.storage(), few);
+  quern::ClaimRequest many = request(deep.wanted.node, 1000);
+  const std::size_t count = settings.scaled(10'000'000);
+  const Stopwatch working;
+  for (std::size_t ended = 0; ended < count;) {
+    fill(storage, few);
+    for (auto claims = storage.claim(many); !claims.empty(); claims = storage.claim(many)) {
+      complete(storage, claims);
+      ended += claims.size();
+    }
+  }
+  print("postgres.history_fill.jobs_per_s", static_cast<double>(count) / working.seconds(), "jobs/s");
+  fill(storage, few);
+  calm_down(settings.address);
+  print_in_turns(shallow, deep, "postgres.claim_after_10m_ended");
 }
 
 }  // namespace bench::pg

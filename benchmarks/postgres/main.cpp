@@ -14,16 +14,18 @@
 
 namespace {
 
-constexpr std::array<bench::Section<bench::pg::Settings>, 9> sections{
+constexpr std::array<bench::Section<bench::pg::Settings>, 11> sections{
     {{"insert", bench::pg::insert},
      {"claim-finish", bench::pg::claim_finish},
      {"e2e", bench::pg::e2e},
+     {"drain", bench::pg::drain},
      {"least-sql", bench::pg::least},
      {"processes", bench::pg::processes},
      {"latency", bench::pg::latency},
      {"idle", bench::pg::idle},
      {"snapshot-claim", bench::pg::snapshot_claim},
-     {"depth", bench::pg::depth}}};
+     {"depth", bench::pg::depth},
+     {"history", bench::pg::history}}};
 
 }  // namespace
 

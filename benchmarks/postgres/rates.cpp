@@ -203,6 +203,22 @@ void e2e(const Settings& settings) {
   figures.print();
 }
 
+/// A backlog, worked off by a processor with so many slots.
+void drain(const Settings& settings) {
+  Figures figures;
+  for (int round = 0; round < settings.rounds; ++round) {
+    for (const int slots : {500, 1}) {
+      const std::size_t count = settings.scaled(slots == 1 ? 2'500 : 50'000);
+      Scene scene(settings);
+      quern::JobQueue queue(scene.storage());
+      fill(scene.storage(), count);
+      figures.add("postgres.drain_" + std::to_string(slots) + ".jobs_per_s", drain_rate(queue, count, slots),
+                  "jobs/s");
+    }
+  }
+  figures.print();
+}
+
 /// The least SQL that does it, for how much all the rest costs.
 void least(const Settings& settings) {
   const auto payloads = texts(digests(settings.scaled(50'000)));

@@ -50,11 +50,13 @@ void work_for_ever(const std::string& address, const std::string& schema);
 void insert(const Settings& settings);
 void claim_finish(const Settings& settings);
 void e2e(const Settings& settings);
+void drain(const Settings& settings);
 void least(const Settings& settings);
 void processes(const Settings& settings);
 void latency(const Settings& settings);
 void idle(const Settings& settings);
 void snapshot_claim(const Settings& settings);
 void depth(const Settings& settings);
+void history(const Settings& settings);
 
 }  // namespace bench::pg
