@@ -23,6 +23,8 @@ constexpr Duration soon = std::chrono::milliseconds(1);
 constexpr Duration clock_jitter = std::chrono::microseconds(100);
 /// A poll that only asks whether anything has changed costs a tenth of one that looks for jobs.
 constexpr int believed_polls = 10;
+/// A storage that has failed is not asked again sooner.
+constexpr Duration first_storage_wait = std::chrono::milliseconds(100);
 
 ProcessorOptions checked(ProcessorOptions options, const JobQueueConfig& config) {
   const auto at_least = [](const char* field, Duration value, Duration least) {
@@ -282,9 +284,9 @@ void ProcessorCore::use_storage(TimePoint now, SteadyTime steady) {
 
 void ProcessorCore::storage_failed(const std::exception& error, SteadyTime steady) {
   ++storage_failures_;
-  const auto wait =
-      RetryPolicy::exponential(std::chrono::milliseconds(100), std::chrono::seconds(10), 2.0, Jitter::equal)
-          .delay(storage_failures_, random_.next());
+  failed_at_ = steady;
+  const auto wait = RetryPolicy::exponential(first_storage_wait, std::chrono::seconds(10), 2.0, Jitter::equal)
+                        .delay(storage_failures_, random_.next());
   storage_retry_at_ = steady + wait;
   // Said at once, and then ever more seldom: 1, 2, 4, 8, ... failures in a row.
   if (std::has_single_bit(static_cast<unsigned>(storage_failures_)))
@@ -319,9 +321,15 @@ void ProcessorCore::collect_results() {
     end_run(*slot);
   }
   done_.clear();
-  if (shared_->work.exchange(false)) want_claim_ = true;
-  if (shared_->due.exchange(false)) want_claim_ = want_promote_ = true;
-  if (shared_->cancel.exchange(false)) cancels_suspected_ = true;
+  const bool work = shared_->work.exchange(false);
+  const bool due = shared_->due.exchange(false);
+  const bool cancel = shared_->cancel.exchange(false);
+  if (work || due) want_claim_ = true;
+  if (due) want_promote_ = true;
+  if (cancel) cancels_suspected_ = true;
+  // A storage that tells of something is there again.
+  if ((work || due || cancel) && storage_failures_ > 0)
+    storage_retry_at_ = std::min(storage_retry_at_, failed_at_ + first_storage_wait);
 }
 
 ProcessorCore::Slot* ProcessorCore::slot_of(TaskToken token) {

@@ -298,6 +298,38 @@ TEST_CASE(
   CHECK(engine.state(id) == JobState::completed);
 }
 
+TEST_CASE("a storage that failed for long is asked again as soon as it tells of something", "[outage]") {
+  Engine engine;
+  int ran = 0;
+  engine.handlers.on("work", [&](quern::JobContext&) { ++ran; });
+  const auto processor = engine.processor();
+  engine.settle(*processor);
+  int calls = 0;
+  engine.storage.before = [&](std::string_view call) {
+    if (call != "renew") ++calls;
+    throw quern::StorageError("gone", true);
+  };
+  engine.pass(*processor, 5min);  // until it is asked every ten seconds or so
+  const auto rarely = calls;
+  engine.pass(*processor, 1min);
+  CHECK(calls - rarely < 20);
+
+  // News that come while it still fails are no reason to ask more than once.
+  const auto add = [&] {
+    const quern::NewJob job{.id = engine.port.reserve_ids(1), .kind = "work"};
+    engine.port.insert({&job, 1});
+  };
+  const auto before_news = calls;
+  add();
+  engine.pass(*processor, 100ms);
+  CHECK(calls - before_news == 1);
+
+  engine.storage.before = nullptr;
+  add();
+  engine.pass(*processor, 100ms);
+  CHECK(ran == 2);
+}
+
 TEST_CASE("an answer that was lost after a finish changes nothing the second time", "[outage]") {
   Engine engine;
   int runs = 0;

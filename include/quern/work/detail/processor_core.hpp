@@ -83,8 +83,9 @@ class ExecutorPort {
 ///             executor's threads when they have nothing to run: so a job that comes is claimed by the thread
 ///             that runs it, and a result is recorded by the thread that made it. While more jobs wait than
 ///             threads take, who drives looks after results every millisecond.
-/// Failure     a storage that fails is asked again after a growing, jittered wait; finished runs wait in
-///             memory (at most as many as there are slots) and are recorded when it is back.
+/// Failure     a storage that fails is asked again after a growing, jittered wait, or as soon as it tells of
+///             something; finished runs wait in memory (at most as many as there are slots) and are recorded
+///             when it is back.
 class ProcessorCore final : private StorageObserver, private RunPort, private ExecutorHelper {
  public:
   ProcessorCore(QueueCore& queue, HandlerRegistry handlers, ProcessorOptions options, ExecutorPort& executor);
@@ -260,6 +261,7 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
 
   int storage_failures_ = 0;
   SteadyTime storage_retry_at_{0};
+  SteadyTime failed_at_{0};
 
   std::mutex stop_mutex_;
   std::condition_variable stopped_;
