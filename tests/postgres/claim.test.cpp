@@ -1,8 +1,11 @@
 // What a claim costs the server.
 #include <libpq-fe.h>
 
+#include <chrono>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "postgres/fixture.hpp"
 #include "quern/postgres.hpp"
@@ -56,4 +59,47 @@ TEST_CASE("a claim passes over rows that others have locked without reading all 
   INFO(read);
   CHECK(read > 12);
   CHECK(read < rows / 2);
+}
+
+TEST_CASE("jobs that are claimed and ended one at a time come in the order of those claimed together",
+          "[postgres]") {
+  if (PostgresServer::shared() == nullptr) return;
+  for (const quern::Duration ageing : {quern::Duration(0), quern::Duration(std::chrono::minutes(1))}) {
+    std::vector<quern::JobId> order[2];
+    for (const bool together : {true, false}) {
+      PostgresStorage storage(PostgresServer::shared()->address(), {.schema = PostgresServer::new_schema()});
+      const auto node = storage.register_node({.name = "node", .host = "here"});
+      // Some share a row with others, as they come together; some have what is not claimed by the shortest way.
+      constexpr std::size_t count = 60;
+      const auto start = quern::TimePoint(std::chrono::hours(1));
+      std::vector<NewJob> jobs(count);
+      auto id = storage.reserve_ids(count);
+      for (std::size_t i = 0; i < count; ++i) {
+        jobs[i] = {.id = quern::JobId{id.value++}, .kind = i % 3 == 0 ? "one" : "other"};
+        jobs[i].priority = quern::Priority{static_cast<int>(i / 7 % 4)};
+        if (i % 4 == 0) jobs[i].run_at = quern::When::at(start + std::chrono::minutes(i * 7 % 5));
+        if (i % 10 == 9) jobs[i].deadline = quern::When::after(std::chrono::hours(1));
+        if (i % 11 == 0) jobs[i].unique.key = "key" + std::to_string(i);
+      }
+      storage.insert(std::span(jobs).first(count / 2));
+      storage.insert(std::span(jobs).subspan(count / 2));
+      const std::size_t limit = together ? count : 1;
+      const quern::ClaimRequest wanted{
+          .node = node, .limit = limit, .kinds = {{"one", limit, 3}, {"other", limit, 5}}, .ageing = ageing};
+      for (auto claims = storage.claim(wanted); !claims.empty(); claims = storage.claim(wanted)) {
+        for (const quern::Claim& claim : claims) {
+          order[together].push_back(quern::JobId{claim.ref.id.value - jobs[0].id.value});
+          CHECK(claim.attempt == 1);
+          CHECK(claim.max_attempts == (claim.kind == "one" ? 3 : 5));
+          const quern::Finish finish{.ref = claim.ref, .outcome = quern::Outcome::completed};
+          CHECK(storage.finish({&finish, 1}).at(0).status == quern::FinishStatus::recorded);
+          CHECK(storage.finish({&finish, 1}).at(0).status == quern::FinishStatus::lost);
+        }
+      }
+      CHECK(storage.recount().empty());
+      for (const auto& found : storage.count()) CHECK(found.state == quern::JobState::completed);
+    }
+    CHECK(order[true].size() == 60);
+    CHECK(order[true] == order[false]);
+  }
 }

@@ -51,6 +51,7 @@ DECLARE
   v_first @.place;  -- of those that were skipped
   v_row record;
   v_job record;
+  v_ids bigint[];
   o @.claimed;
 BEGIN
   c := @.begin(c);
@@ -94,9 +95,50 @@ BEGIN
   IF p_queues IS NULL THEN p_queue_limits := ARRAY[p_limit]; END IF;
   v_free := p_limit <= ALL(p_kind_limits) AND p_limit <= ALL(p_queue_limits);
 
+  -- One job, as who runs one at a time asks for it: the first of all lines. What is not as plain as that is left to the
+  -- statements for many, which take longer to begin than these take in all.
+  IF v_free AND p_limit = 1 AND w_lanes IS NOT NULL THEN
+    SELECT l.lane, l.priority, l.kind, x.run_at, x.first INTO v_row
+      FROM unnest(w_lanes, w_priorities, w_run_ats, w_firsts, w_kinds) l(lane, priority, run_at, first, kind)
+      CROSS JOIN LATERAL (SELECT z.run_at, z.first FROM @.ready z WHERE z.lane = l.lane AND z.priority = l.priority
+        AND (z.run_at, z.first) >= (l.run_at, l.first) ORDER BY z.run_at, z.first LIMIT 1) x
+      ORDER BY CASE WHEN p_ageing > 0 THEN 0 ELSE l.priority END,
+        CASE WHEN p_ageing > 0 THEN @.turn(x.run_at, p_ageing, l.priority) ELSE x.run_at END, x.first LIMIT 1;
+    IF FOUND THEN
+      SELECT y.ids INTO v_ids FROM @.ready y WHERE y.lane = v_row.lane AND y.priority = v_row.priority
+        AND y.run_at = v_row.run_at AND y.first = v_row.first AND y.ids[1] = y.first AND NOT y.changed
+        FOR UPDATE SKIP LOCKED;
+      IF FOUND THEN
+        SELECT b.max_attempts, b.created_at, b.timeout, b.payload, b.tenant, b.tags, b.created_by, b.digest, b.parents,
+            b.unique_key IS NOT NULL AS keyed
+          INTO v_job FROM @.job b WHERE b.id = v_row.first AND b.lane = v_row.lane AND b.payload IS NOT NULL
+            AND b.deadline IS NULL;
+        IF FOUND THEN
+          IF v_job.max_attempts <= 0 THEN v_job.max_attempts := p_kind_attempts[v_row.kind]; END IF;
+          IF cardinality(v_ids) = 1 THEN
+            DELETE FROM @.ready WHERE lane = v_row.lane AND priority = v_row.priority AND run_at = v_row.run_at
+              AND first = v_row.first;
+          ELSE
+            UPDATE @.ready SET ids = v_ids[2:], first = v_ids[2] WHERE lane = v_row.lane AND priority = v_row.priority
+              AND run_at = v_row.run_at AND first = v_row.first;
+          END IF;
+          INSERT INTO @.claim VALUES (p_token, 1, p_node, c.now, v_row.lane, 1, 1, v_job.max_attempts, v_job.keyed, false,
+            v_row.first, v_row.first, ARRAY[v_row.first]);
+          INSERT INTO @.change(origin, lane, old, new, n) VALUES (c.origin, v_row.lane, 3, 4, 1);
+          RETURN NEXT ROW(0, v_row.first, v_row.lane, v_row.priority, v_row.run_at, 1, 1, 1, v_job.max_attempts,
+            v_job.created_at, v_job.timeout, v_job.payload, v_job.tenant, array_to_string(v_job.tags, E'\x1f'),
+            v_job.created_by, v_job.digest, array_to_string(v_job.parents, ','), NULL)::@.claimed;
+          v_got := 1;
+          v_used := 1;
+          w_lanes := NULL;  -- no more is wanted
+        END IF;
+      END IF;
+    END IF;
+  END IF;
+
   -- A job that comes alone, as jobs come to somebody who waits: the statements for many take longer to begin than these
   -- take in all. What is not as plain as that is left to those.
-  IF v_free AND cardinality(w_lanes) = 1 THEN
+  IF v_free AND p_limit > 1 AND cardinality(w_lanes) = 1 THEN
     SELECT count(*) AS n, min(z.run_at) AS run_at, min(z.first) AS first INTO v_row FROM (
       SELECT y.run_at, y.first FROM @.ready y WHERE y.lane = w_lanes[1] AND y.priority = w_priorities[1]
         AND (y.run_at, y.first) >= (w_run_ats[1], w_firsts[1]) ORDER BY y.run_at, y.first LIMIT 2) z;

@@ -118,39 +118,58 @@ DECLARE
   v_stand bigint[] := '{}';
   v_jobs jsonb;
   v_state smallint;
+  v_row record;
   o @.out;
 BEGIN
   c := @.begin(c);
-  -- In this form, as a look-up for each of them, since a planner that believes the table to be nearly empty walks over all
-  -- of an index, with whatever is dead in it.
-  PERFORM FROM unnest(v_claims) x(id)
-    CROSS JOIN LATERAL (SELECT FROM @.claim y WHERE y.id = x.id ORDER BY y.part FOR UPDATE) y;
-  IF p_jobs IS NULL AND p_records IS NULL THEN
-    WITH k AS MATERIALIZED (
-      SELECT y.tid, cardinality(y.ids) AS size, y.id AS claim, y.node, y.at, y.lane, y.attempt, y.epoch, y.keyed, r.id
-      FROM unnest(v_claims) x(id)
-      CROSS JOIN LATERAL (SELECT z.*, z.ctid AS tid FROM @.claim z WHERE z.id = x.id OFFSET 0) y
-      CROSS JOIN LATERAL unnest(y.ids) r(id) WHERE (SELECT n.state FROM @.node n WHERE n.id = y.node) = 1),
-    f AS MATERIALIZED (
-      SELECT * FROM unnest(p_ids, p_epochs, p_nodes, p_claims, p_outcomes, p_results) WITH ORDINALITY
-        u(id, epoch, node, claim, outcome, result, n)),
-    held AS (
-      SELECT DISTINCT ON (f.id) f.id, f.outcome, f.result, f.n - 1 AS n, k.tid, k.size, k.at, k.lane, k.attempt, k.epoch,
-        k.keyed
-      FROM f JOIN k ON k.id = f.id AND k.claim = f.claim AND k.node = f.node AND k.epoch = f.epoch ORDER BY f.id, f.n),
-    done AS MATERIALIZED (SELECT * FROM held WHERE outcome = 0),
-    o AS (
+  -- One run that was completed, all of its claim: small statements, as for one that is claimed alone.
+  IF cardinality(p_ids) = 1 AND p_outcomes[1] = 0 AND p_jobs IS NULL AND p_records IS NULL THEN
+    DELETE FROM @.claim y WHERE y.id = p_claims[1] AND y.node = p_nodes[1] AND y.epoch = p_epochs[1]
+      AND y.ids = ARRAY[p_ids[1]] AND (SELECT n.state FROM @.node n WHERE n.id = p_nodes[1]) = 1
+      RETURNING y.lane, y.attempt, y.epoch, y.at, y.keyed INTO v_row;
+    IF FOUND THEN
       INSERT INTO @.outcome(id, lane, state, reason, attempt, epoch, started_at, finished_at, result)
-      SELECT id, lane, 5, 0, attempt, epoch, at, c.now, result FROM done),
-    z AS MATERIALIZED (SELECT tid, array_agg(id) AS ids, count(*) = min(size) AS whole FROM done GROUP BY tid),
-    d AS (DELETE FROM @.claim y WHERE y.ctid = ANY(ARRAY(SELECT tid FROM z WHERE whole))),
-    u AS (
-      UPDATE @.claim y SET ids = (SELECT array_agg(i.id ORDER BY i.id) FROM z CROSS JOIN LATERAL unnest(y.ids) i(id)
-          WHERE z.tid = y.ctid AND i.id <> ALL(z.ids))
-        WHERE y.ctid = ANY(ARRAY(SELECT tid FROM z WHERE NOT whole))),
-    q AS (INSERT INTO @.change(origin, lane, old, new, n) SELECT c.origin, lane, 4, 5, count(*) FROM done GROUP BY lane)
-    SELECT coalesce(array_agg(id), '{}'), coalesce(array_agg(n), '{}'), bool_or(keyed) INTO v_done, v_numbers, v_keyed
-      FROM done;
+        VALUES (p_ids[1], v_row.lane, 5, 0, v_row.attempt, v_row.epoch, v_row.at, c.now, p_results[1]);
+      INSERT INTO @.change(origin, lane, old, new, n) VALUES (c.origin, v_row.lane, 4, 5, 1);
+      v_done := p_ids;
+      v_numbers := '{0}';
+      v_keyed := v_row.keyed;
+    END IF;
+  END IF;
+  IF cardinality(v_done) = 0 THEN
+    -- In this form, as a look-up for each of them, since a planner that believes the table to be nearly empty walks over all
+    -- of an index, with whatever is dead in it.
+    PERFORM FROM unnest(v_claims) x(id)
+      CROSS JOIN LATERAL (SELECT FROM @.claim y WHERE y.id = x.id ORDER BY y.part FOR UPDATE) y;
+  END IF;
+  IF p_jobs IS NULL AND p_records IS NULL THEN
+    IF cardinality(v_done) = 0 THEN
+      WITH k AS MATERIALIZED (
+        SELECT y.tid, cardinality(y.ids) AS size, y.id AS claim, y.node, y.at, y.lane, y.attempt, y.epoch, y.keyed, r.id
+        FROM unnest(v_claims) x(id)
+        CROSS JOIN LATERAL (SELECT z.*, z.ctid AS tid FROM @.claim z WHERE z.id = x.id OFFSET 0) y
+        CROSS JOIN LATERAL unnest(y.ids) r(id) WHERE (SELECT n.state FROM @.node n WHERE n.id = y.node) = 1),
+      f AS MATERIALIZED (
+        SELECT * FROM unnest(p_ids, p_epochs, p_nodes, p_claims, p_outcomes, p_results) WITH ORDINALITY
+          u(id, epoch, node, claim, outcome, result, n)),
+      held AS (
+        SELECT DISTINCT ON (f.id) f.id, f.outcome, f.result, f.n - 1 AS n, k.tid, k.size, k.at, k.lane, k.attempt, k.epoch,
+          k.keyed
+        FROM f JOIN k ON k.id = f.id AND k.claim = f.claim AND k.node = f.node AND k.epoch = f.epoch ORDER BY f.id, f.n),
+      done AS MATERIALIZED (SELECT * FROM held WHERE outcome = 0),
+      o AS (
+        INSERT INTO @.outcome(id, lane, state, reason, attempt, epoch, started_at, finished_at, result)
+        SELECT id, lane, 5, 0, attempt, epoch, at, c.now, result FROM done),
+      z AS MATERIALIZED (SELECT tid, array_agg(id) AS ids, count(*) = min(size) AS whole FROM done GROUP BY tid),
+      d AS (DELETE FROM @.claim y WHERE y.ctid = ANY(ARRAY(SELECT tid FROM z WHERE whole))),
+      u AS (
+        UPDATE @.claim y SET ids = (SELECT array_agg(i.id ORDER BY i.id) FROM z CROSS JOIN LATERAL unnest(y.ids) i(id)
+            WHERE z.tid = y.ctid AND i.id <> ALL(z.ids))
+          WHERE y.ctid = ANY(ARRAY(SELECT tid FROM z WHERE NOT whole))),
+      q AS (INSERT INTO @.change(origin, lane, old, new, n) SELECT c.origin, lane, 4, 5, count(*) FROM done GROUP BY lane)
+      SELECT coalesce(array_agg(id), '{}'), coalesce(array_agg(n), '{}'), bool_or(keyed) INTO v_done, v_numbers, v_keyed
+        FROM done;
+    END IF;
     IF v_keyed THEN
       DELETE FROM @.key y USING @.job j WHERE j.id = ANY(v_done) AND j.unique_key IS NOT NULL
         AND coalesce(j.unique_states, 0) & 1 = 0 AND y.key = @.key_of(j.unique_key) AND y.id = j.id;
