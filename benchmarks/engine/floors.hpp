@@ -9,7 +9,7 @@ namespace bench {
 /// The floor in memory: a mutex, a deque of std::function, two threads, the same job copied into each; from the
 /// first hand-over to the last end, in jobs per second.
 [[nodiscard]] double pool_rate(const std::vector<SendDigest>& jobs);
-/// Microseconds from a hand-over to a thread that waits on a condition variable.
+/// Microseconds from a hand-over to a thread that waits on a condition variable. The sender waits for it meanwhile.
 [[nodiscard]] std::vector<double> condvar_waits(int count);
 
 /// Runs of 100 share a priority, as batches of real jobs do.
