@@ -109,7 +109,7 @@ CREATE FUNCTION @.finish(c @.ctx, p_ids bigint[], p_epochs bigint[], p_nodes big
   p_outcomes smallint[], p_results text[], p_messages text[], p_faults smallint[], p_reasons smallint[], p_ats bigint[],
   p_afters bigint[], p_jobs jsonb, p_records jsonb) RETURNS SETOF @.out LANGUAGE plpgsql @set AS $$
 DECLARE
-  v_claims bigint[] := ARRAY(SELECT DISTINCT x FROM unnest(p_claims) x ORDER BY 1);
+  v_claims bigint[];
   v_done bigint[] := '{}';
   v_numbers bigint[] := '{}';
   v_keyed boolean := false;
@@ -137,6 +137,7 @@ BEGIN
     END IF;
   END IF;
   IF cardinality(v_done) = 0 THEN
+    v_claims := ARRAY(SELECT DISTINCT x FROM unnest(p_claims) x ORDER BY 1);
     -- In this form, as a look-up for each of them, since a planner that believes the table to be nearly empty walks over all
     -- of an index, with whatever is dead in it.
     PERFORM FROM unnest(v_claims) x(id)
@@ -179,7 +180,7 @@ BEGIN
       RETURN QUERY SELECT e.* FROM unnest(v_done, v_numbers) u(id, n) JOIN @.outcome y ON y.id = u.id
         CROSS JOIN LATERAL @.event(4, y.id, y.lane, y.attempt, y.epoch, c.now, NULL, 0, NULL) e ORDER BY u.n;
     END IF;
-    IF cardinality(v_done) > 0 THEN
+    IF EXISTS (SELECT FROM @.dep WHERE parent = ANY(v_done)) THEN
       FOR o IN SELECT * FROM @.settle(c, v_done, array_fill(5::smallint, ARRAY[cardinality(v_done)])) LOOP
         v_woke := v_woke OR o.tag = 2;
         RETURN NEXT o;
