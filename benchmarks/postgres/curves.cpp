@@ -149,7 +149,7 @@ void history(const Settings& settings) {
   Claims deep(settings);
   quern::PostgresStorage& storage = deep.scene.storage();
   fill(shallow.scene.storage(), few);
-  quern::ClaimRequest many = request(deep.wanted.node, 1000);
+  const quern::ClaimRequest many = request(deep.wanted.node, 1000);
   const std::size_t count = settings.scaled(10'000'000);
   const Stopwatch working;
   for (std::size_t ended = 0; ended < count;) {

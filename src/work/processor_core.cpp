@@ -23,7 +23,7 @@ constexpr Duration soon = std::chrono::milliseconds(1);
 constexpr Duration clock_jitter = std::chrono::microseconds(100);
 /// A poll that only asks whether anything has changed costs a tenth of one that looks for jobs.
 constexpr int believed_polls = 10;
-/// A storage that has failed is not asked again sooner.
+/// How long a storage that has failed is left alone at first, less jitter, and when it then tells of something.
 constexpr Duration first_storage_wait = std::chrono::milliseconds(100);
 
 ProcessorOptions checked(ProcessorOptions options, const JobQueueConfig& config) {

@@ -19,9 +19,9 @@ namespace quern::inline v1 {
 /// "...". Any bytes are taken. Linear in the text's length; thread-safe.
 [[nodiscard]] std::string normalized_error(std::string_view error, std::size_t most = 500);
 
-/// Names a group of failures: those of one kind whose normalized errors are the same. The same on every machine and in
-/// every version (64 bits of FNV-1a, Fowler, Noll and Vo, over kind, a zero byte and the normalized error), so it may
-/// be stored; not for secrets. 0 is never given.
+/// Names a group of failures: those of one kind whose normalized errors are the same. 64 bits of FNV-1a (Fowler, Noll and
+/// Vo) over kind, a zero byte and the normalized error, so the same on every machine, and it may be stored; not for
+/// secrets. 0 is never given.
 [[nodiscard]] std::uint64_t failure_fingerprint(std::string_view kind, std::string_view error);
 
 }  // namespace quern::inline v1

@@ -22,7 +22,7 @@ namespace quern::inline v1 {
 /// Threads  a plain value, not thread-safe.
 class Histogram {
  public:
-  /// Counts one duration, or several of the same. A few nanoseconds, but where it has to grow.
+  /// Counts one duration, or several of the same. In constant time, but where it has to grow.
   void record(Duration value, std::uint64_t count = 1);
   /// Adds all that the other one has counted.
   void merge(const Histogram& other);
