@@ -94,7 +94,14 @@ std::vector<Enqueued> QueueCore::enqueue_prepared(std::vector<NewJob> jobs) {
       ++next.value;
     }
   }
-  return answers(jobs, storage_.insert(jobs));
+  return answers(jobs, insert(jobs));
+}
+
+std::vector<InsertResult> QueueCore::insert(std::span<const NewJob> jobs) {
+  auto results =
+      timed(observers_, storage_.clock(), StorageCall::insert, [&] { return storage_.insert(jobs); });
+  observers_.tell([&](QueueObserver& observer) { observer.on_enqueued(jobs, results); });
+  return results;
 }
 
 Enqueued QueueCore::enqueue_one(std::string_view kind, Payload&& payload, const JobDefaults& defaults,
@@ -112,7 +119,7 @@ Enqueued QueueCore::enqueue_one(NewJob& job) {
   prepare(job);
   if (!job.id) job.id = take_ids(1);
   const std::span<const NewJob> one(&job, 1);
-  return answer(job, storage_.insert(one).front());
+  return answer(job, insert(one).front());
 }
 
 void QueueCore::set_defaults(std::string_view kind, const JobDefaults& defaults) {

@@ -198,8 +198,7 @@ class Comparison {
     QUERN_EXPECT_EQ(result.more, false);
   }
 
-  void claim() {
-    promote();  // so that no job expires in the claim, whose bounds are not promised
+  ClaimRequest some_request() {
     auto request = Scene::request(one_of(nodes_), 1 + random_.below(6), {});
     for (const auto& kind : kinds_) {
       if (chance(80)) {
@@ -212,7 +211,16 @@ class Comparison {
         if (chance(70)) request.queues->push_back({.name = queue, .limit = random_.below(4)});
       }
     }
-    const auto claims = s_.store().claim(request);
+    return request;
+  }
+
+  void claim() {
+    promote();  // so that no job expires in the claim, whose bounds are not promised
+    const auto request = some_request();
+    take(s_.store().claim(request), request);
+  }
+
+  void take(const std::vector<Claim>& claims, const ClaimRequest& request) {
     QUERN_EXPECT_EQ(Scene::ids_of(claims), model_.claim(request));
     for (const Claim& claim : claims) {
       const auto& job = model_.jobs().at(claim.ref.id);
@@ -239,12 +247,24 @@ class Comparison {
       }
       finishes.push_back(finish);
     }
-    const auto results = s_.store().finish(finishes);
+    // As before a claim: no job of them may expire at once.
+    const auto may_expire = [&](const Finish& finish) {
+      const auto job = model_.jobs().find(finish.ref.id);
+      return !finish.jobs.empty() || job == model_.jobs().end() ||
+             (job->second.deadline && *job->second.deadline <= s_.clock.now());
+    };
+    const bool turn_over = chance(50) && std::ranges::none_of(finishes, may_expire);
+    if (turn_over) promote();
+    const auto request = some_request();
+    const Turnover done = turn_over ? s_.store().finish_and_claim(finishes, request)
+                                    : Turnover{s_.store().finish(finishes), std::nullopt};
+    const auto& results = done.finished;
     const auto wanted = model_.finish(finishes);
     for (std::size_t i = 0; i < finishes.size(); ++i) {
       QUERN_EXPECT_EQ(results.at(i).status, wanted[i].status);
       if (wanted[i].status == FinishStatus::recorded) QUERN_EXPECT_EQ(results[i].state, wanted[i].state);
     }
+    if (done.claimed) take(*done.claimed, request);
   }
 
   void cancel() {

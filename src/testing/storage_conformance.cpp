@@ -13,6 +13,7 @@ const std::vector<ConformanceCase>& storage_conformance_cases() {
     detail::add_claim_cases(cases);
     detail::add_fencing_cases(cases);
     detail::add_finish_cases(cases);
+    detail::add_turnover_cases(cases);
     detail::add_run_cases(cases);
     detail::add_cancel_cases(cases);
     detail::add_change_cases(cases);

@@ -47,9 +47,7 @@ ClaimRequest& ProcessorCore::claim_request(std::size_t limit) {
   return request;
 }
 
-void ProcessorCore::claim_jobs() {
-  if (!want_claim_ || free_slots() == 0) return;
-  if (turns_) return claim_in_turns();
+const ClaimRequest* ProcessorCore::next_request() {
   ClaimRequest& request = claim_request(std::min(free_slots(), batch));
   if (!options_.queues.empty()) {
     if (!request.queues) request.queues.emplace();
@@ -58,13 +56,23 @@ void ProcessorCore::claim_jobs() {
       if (const std::size_t most = room_in(queue, request.limit); most > 0)
         request.queues->push_back({queue.name, most});
   }
-  if (request.kinds.empty() || (request.queues && request.queues->empty())) {
+  return request.kinds.empty() || (request.queues && request.queues->empty()) ? nullptr : &request;
+}
+
+void ProcessorCore::start_claimed(const ClaimRequest& request, std::vector<Claim> claims) {
+  want_claim_ = claims.size() == request.limit;
+  start(std::move(claims));
+}
+
+void ProcessorCore::claim_jobs() {
+  if (!want_claim_ || free_slots() == 0) return;
+  if (turns_) return claim_in_turns();
+  const ClaimRequest* const request = next_request();
+  if (request == nullptr) {
     want_claim_ = false;  // until a run ends
     return;
   }
-  std::vector<Claim> claims = storage_.claim(request);
-  want_claim_ = claims.size() == request.limit;
-  start(std::move(claims));
+  start_claimed(*request, ask(StorageCall::claim, [&] { return storage_.claim(*request); }));
 }
 
 void ProcessorCore::claim_in_turns() {
@@ -79,7 +87,7 @@ void ProcessorCore::claim_in_turns() {
     std::vector<Claim> claims;
     if (most > 0 && !request.kinds.empty()) {
       request.queues.emplace({ClaimLimit{.name = queue.name, .limit = most}});
-      claims = storage_.claim(request);
+      claims = ask(StorageCall::claim, [&] { return storage_.claim(request); });
     }
     turns_->took(*turn, claims.size());
     left -= claims.size();
@@ -118,12 +126,16 @@ std::shared_ptr<ProcessorCore::Run> ProcessorCore::prepare_run(Claim&& claim, St
     ++*slot.running_of_queue;
   }
   ++busy_;
+  slot.run->claimed = steady;
+  slot.run->began.store(SteadyTime{0}, std::memory_order_relaxed);
+  slot.run->ended.store(SteadyTime{0}, std::memory_order_relaxed);
   set_alarm(slot, steady + slot.run->timeout);
   return slot.run;
 }
 
 void ProcessorCore::start(std::vector<Claim> claims) {
   if (claims.empty()) return;
+  observers_.tell([&](QueueObserver& observer) { observer.on_claimed(claims); });
   const SteadyTime steady = storage_.clock().steady();
   started_at_ = steady;
   busy_until_ = steady + std::chrono::seconds(1);

@@ -90,11 +90,13 @@ ProcessorCore::ProcessorCore(QueueCore& queue, HandlerRegistry handlers, Process
                              ExecutorPort& executor)
     : queue_(queue),
       storage_(queue.storage()),
+      observers_(queue.observers()),
       options_(checked(std::move(options), queue.config())),
       executor_(executor),
       waker_(std::make_shared<Waker>()),
       lease_waker_(std::make_shared<Waker>()),
-      shared_(std::make_shared<Shared>(std::move(handlers), queue.config().limits, waker_)),
+      clock_(storage_.clock()),
+      shared_(std::make_shared<Shared>(std::move(handlers), queue.config().limits, waker_, clock_)),
       lease_(storage_, node_info(options_, shared_->handlers), options_.log),
       default_retry_(queue.config().retry_policy()),
       random_(options_.seed) {
@@ -193,6 +195,7 @@ NextTick ProcessorCore::tick_locked(TimePoint now) noexcept {
                "stopped while the storage does not answer; {} finished jobs will be rescued and run again",
                finishes_.size()));
     finishes_.clear();
+    run_reports_.clear();
     enter(Phase::stopped, steady);
   }
   return plan(now, steady);
@@ -232,6 +235,11 @@ void ProcessorCore::show_state() noexcept {
           finishes_.empty() && reports_.empty() && !want_promote_ && !more_upkeep_ && !cancels_suspected_ &&
           lease_.node();
   running_count_.store(busy_, std::memory_order_release);
+  if (observers_.any()) {
+    observers_.tell([&](QueueObserver& observer) {
+      observer.on_load(this, busy_, static_cast<std::size_t>(options_.max_concurrent_jobs));
+    });
+  }
   idle_.store(busy_ == 0 && finishes_.empty() && !want_claim_ && !want_promote_ && !more_upkeep_ &&
                   storage_failures_ == 0 && !shared_->anything_new(true),
               std::memory_order_release);
@@ -260,8 +268,9 @@ void ProcessorCore::use_storage(TimePoint now, SteadyTime steady) {
     lease_.join();
     lease_waker_->wake();
   }
+  const std::size_t busy = busy_;
   flush_progress(steady);
-  flush_finishes();
+  flush_finishes(now);
   if (phase_ == Phase::leaving) {
     lease_.leave();
     enter(Phase::stopped, steady);
@@ -274,7 +283,6 @@ void ProcessorCore::use_storage(TimePoint now, SteadyTime steady) {
     // So what is not known to be due waits, but never for a second tick.
     if (now >= next_due_ || promote_put_off_) promote(now);
     maintain(steady);
-    const std::size_t busy = busy_;
     claim_jobs();
     promote_put_off_ = want_promote_ && busy_ > busy;
     if (!promote_put_off_) promote(now);
@@ -296,6 +304,7 @@ void ProcessorCore::storage_failed(const std::exception& error, SteadyTime stead
 }
 
 void ProcessorCore::handle_lost_node() {
+  tell_lost_runs();
   for (Slot& slot : slots_) {
     if (!slot.run) continue;
     slot.run->request_stop(StopReason::lost);
@@ -314,13 +323,13 @@ void ProcessorCore::collect_results() {
     Slot* const slot = slot_of(run->token);
     if (slot == nullptr) continue;  // given up before: its result is dropped
     const auto& retry = run->entry->options.retry;
-    Finish& finish = finishes_.emplace_back(
-        finish_of(*run, retry ? *retry : default_retry_, std::move(run->result), random_));
-    if (auto report = run->fetch_report()) reports_.push_back({finish.ref, std::move(*report)});
+    push_finish(finish_of(*run, retry ? *retry : default_retry_, std::move(run->result), random_), *run);
+    if (auto report = run->fetch_report()) reports_.push_back({run->claim().ref, std::move(*report)});
     run.reset();
     end_run(*slot);
   }
   done_.clear();
+  shared_->watched.store(observers_.any(), std::memory_order_relaxed);
   const bool work = shared_->work.exchange(false);
   const bool due = shared_->due.exchange(false);
   const bool cancel = shared_->cancel.exchange(false);
@@ -368,7 +377,7 @@ void ProcessorCore::flush_progress(SteadyTime steady) {
     }
   }
   if (reports_.empty()) return;
-  const std::vector<RunCheck> checks = storage_.progress(reports_);
+  const auto checks = ask(StorageCall::progress, [&] { return storage_.progress(reports_); });
   // A run that is lost is told so at its next step; its handler may well be waiting for something else now.
   for (std::size_t i = 0; i < checks.size(); ++i) {
     if (checks[i] == RunCheck::held) continue;
@@ -379,18 +388,33 @@ void ProcessorCore::flush_progress(SteadyTime steady) {
   reports_.clear();
 }
 
-void ProcessorCore::flush_finishes() {
+void ProcessorCore::flush_finishes(TimePoint now) {
+  // What is due comes before what is claimed.
+  bool may_claim = storage_.joins_finish_and_claim() && phase_ == Phase::working && !turns_ &&
+                   now < next_due_ && !promote_put_off_;
   while (!finishes_.empty()) {
     const std::size_t count = std::min(finishes_.size(), batch);
-    const std::span<const Finish> some(finishes_.data(), count);
-    try {
-      storage_.finish(some);  // what is lost the storage reports as an event
-    } catch (const InvalidArgument&) {
-      flush_one_by_one(count);
-      continue;
-    }
-    finishes_.erase(finishes_.begin(), finishes_.begin() + static_cast<std::ptrdiff_t>(count));
+    const bool last = count == finishes_.size();
+    if (!flush_some(count, may_claim && last)) flush_one_by_one(count);
+    may_claim = may_claim && !last;  // once: what could not be started comes back here
   }
+}
+
+bool ProcessorCore::flush_some(std::size_t count, bool may_claim) {
+  const ClaimRequest* const request = may_claim && free_slots() > 0 ? next_request() : nullptr;
+  const std::span<const Finish> some(finishes_.data(), count);
+  Turnover done;
+  try {
+    if (request != nullptr)
+      done = ask(StorageCall::finish_and_claim, [&] { return storage_.finish_and_claim(some, *request); });
+    else
+      done.finished = ask(StorageCall::finish, [&] { return storage_.finish(some); });
+  } catch (const InvalidArgument&) {
+    return false;
+  }
+  drop_finishes(done.finished);
+  if (done.claimed) start_claimed(*request, std::move(*done.claimed));
+  return true;
 }
 
 void ProcessorCore::flush_one_by_one(std::size_t count) {
@@ -398,8 +422,11 @@ void ProcessorCore::flush_one_by_one(std::size_t count) {
   // failed.
   for (; count > 0; --count) {
     Finish& finish = finishes_.front();
+    const auto record = [&] {
+      drop_finishes(ask(StorageCall::finish, [&] { return storage_.finish(std::span(&finish, 1)); }));
+    };
     try {
-      storage_.finish(std::span(&finish, 1));
+      record();
     } catch (const InvalidArgument& e) {
       finish.outcome = Outcome::failed;
       finish.message = fmt::format("its follow-ups were refused: {}", e.what());
@@ -407,9 +434,12 @@ void ProcessorCore::flush_one_by_one(std::size_t count) {
       finish.jobs.clear();
       finish.records.clear();
       finish.again = When::after(default_retry_.delay(1, random_.next()));
-      storage_.finish(std::span(&finish, 1));
+      if (run_reports_.size() == finishes_.size()) {
+        run_reports_.front().outcome = Outcome::failed;
+        run_reports_.front().message = finish.message;
+      }
+      record();
     }
-    finishes_.erase(finishes_.begin());
   }
 }
 
@@ -441,7 +471,7 @@ void ProcessorCore::look_for_cancels(SteadyTime steady) {
 
 void ProcessorCore::promote(TimePoint now) {
   if (!want_promote_ && now < next_due_) return;
-  const PromoteResult result = storage_.promote(batch);
+  const PromoteResult result = ask(StorageCall::promote, [&] { return storage_.promote(batch); });
   next_due_ = result.next;
   want_promote_ = result.more;
   if (result.promoted > 0) want_claim_ = true;
@@ -450,14 +480,17 @@ void ProcessorCore::promote(TimePoint now) {
 void ProcessorCore::maintain(SteadyTime steady) {
   more_upkeep_ = false;
   if (steady >= rescue_at_) {
-    const RescueResult result = storage_.rescue(batch, options_.crash_limit);
+    const RescueResult result =
+        ask(StorageCall::rescue, [&] { return storage_.rescue(batch, options_.crash_limit); });
+    if (result.nodes > 0 || result.rescued > 0 || result.dead > 0)
+      observers_.tell([&](QueueObserver& observer) { observer.on_rescued(result); });
     if (!result.more) rescue_at_ = steady + options_.lease / 2;
     if (result.rescued > 0) want_claim_ = true;
     more_upkeep_ = result.more;
   }
   if (steady < prune_at_) return;
   const std::vector<PruneRequest> plan = prune_plan(queue_.config().retention, batch);
-  const PruneResult result = storage_.prune(plan.at(prune_turn_));
+  const PruneResult result = ask(StorageCall::prune, [&] { return storage_.prune(plan.at(prune_turn_)); });
   if (!result.more) prune_turn_ = (prune_turn_ + 1) % plan.size();
   if (!result.more && prune_turn_ == 0)
     prune_at_ = steady + queue_.config().cleanup_interval;

@@ -18,7 +18,10 @@ thread_local const void* engine_of_this_thread = nullptr;
 
 void ProcessorCore::Run::run(std::shared_ptr<ExecutorTask> keeps) noexcept {
   engine_of_this_thread = engine;
+  const bool watched = shared->watched.load(std::memory_order_relaxed);
+  if (watched) began.store(shared->clock.steady(), std::memory_order_relaxed);
   result = run_handler(shared->handlers, *entry, *this, shared->limits);
+  if (watched) ended.store(shared->clock.steady(), std::memory_order_relaxed);
   engine_of_this_thread = nullptr;
   const auto with = shared;  // the run itself may be gone as soon as the engine has seen its result
   with->put_done(std::static_pointer_cast<Run>(std::move(keeps)));
@@ -157,7 +160,7 @@ void ProcessorCore::give_up(Slot& slot, std::optional<Finish> finish) {
   run->give_up();
   executor_.abandon(run->token);
   end_run(slot);
-  if (finish) finishes_.push_back(std::move(*finish));
+  if (finish) push_finish(std::move(*finish), *run);
 }
 
 void ProcessorCore::request_stop(StopOptions options) noexcept {

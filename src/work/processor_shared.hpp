@@ -15,8 +15,8 @@ inline constexpr std::size_t batch = 1000;
 
 /// What handlers' threads share with the engine. It outlives the engine when a handler does not return.
 struct ProcessorCore::Shared {
-  Shared(HandlerRegistry registry, JobLimits job_limits, std::shared_ptr<Waker> bell)
-      : handlers(std::move(registry)), limits(job_limits), waker(std::move(bell)) {}
+  Shared(HandlerRegistry registry, JobLimits job_limits, std::shared_ptr<Waker> bell, ClockRef time)
+      : handlers(std::move(registry)), limits(job_limits), waker(std::move(bell)), clock(time) {}
 
   /// From any thread. The run may be gone as soon as this has begun.
   void put_done(std::shared_ptr<Run> run) noexcept;
@@ -32,6 +32,9 @@ struct ProcessorCore::Shared {
   const HandlerRegistry handlers;
   const JobLimits limits;
   const std::shared_ptr<Waker> waker;
+  const ClockRef clock;
+  /// True while somebody watches, so that runs note when they begin and end.
+  std::atomic<bool> watched{false};
   std::atomic<bool> work{true};
   /// Something may be due earlier than before, or whoever ticks shall look at everything.
   std::atomic<bool> due{true};
@@ -58,6 +61,10 @@ struct ProcessorCore::Run final : RunState, ExecutorTask {
   const HandlerRegistry::Entry* entry;
   const void* const engine;
   JobResult result = JobResult::completed();
+  SteadyTime claimed{0};
+  // Written by its thread, which may be late where the run was given up. 0: not yet, or nobody watches.
+  std::atomic<SteadyTime> began{SteadyTime{0}};
+  std::atomic<SteadyTime> ended{SteadyTime{0}};
   // While it is among the done ones:
   std::shared_ptr<Run> self{};
   Run* next_done = nullptr;

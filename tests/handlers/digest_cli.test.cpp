@@ -97,8 +97,8 @@ TEST_CASE("a folder that is no clone is a clear error and no endless retry", "[c
 TEST_CASE("killed at any point and run again the digest program goes on and delivers once", "[cli][crash]") {
   const char* const point =
       GENERATE("sqlite.insert.committed", "sqlite.claim.committed", "sqlite.save_step.committed",
-               "artifact.rename", "sqlite.finish.written", "sqlite.finish.committed", "notify.before",
-               "notify.file.rename", "notify.after", "sqlite.migrate.written");
+               "artifact.rename", "sqlite.finish_and_claim.written", "sqlite.finish_and_claim.committed",
+               "notify.before", "notify.file.rename", "notify.after", "sqlite.migrate.written");
   const Newcomer newcomer;
   ChildProcess victim = newcomer.start(std::string(point) + ":1");
   victim.wait();

@@ -111,3 +111,61 @@ TEST_CASE("I04 I07 a finish whose answer was lost is looked up by its run and re
   CHECK(cut.proxy.dropped() == 5);
   CHECK(cut.storage.recount().empty());
 }
+
+TEST_CASE("I03 I04 of ends and a claim whose answer was lost the ends stand and the claim is undone",
+          "[postgres]") {
+  if (PostgresServer::shared() == nullptr) return;
+  Cut cut;
+  const auto request = [&] {
+    return quern::ClaimRequest{.node = cut.node, .limit = 1, .kinds = {{"work", 1, 3}}};
+  };
+  auto run = cut.start(cut.add());
+  for (int i = 0; i < 2; ++i) {  // the first time prepares what is sent
+    const auto next = cut.add();
+    const auto ended = run.ref.id;
+    const quern::Finish finish{.ref = run.ref, .result = quern::Payload::json("1")};
+    if (i == 1) cut.proxy.drop_answers(1);
+    auto done = cut.storage.finish_and_claim({&finish, 1}, request());
+    CHECK(done.finished.at(0).status == FinishStatus::recorded);
+    CHECK(done.finished.at(0).state == JobState::completed);
+    CHECK(cut.get(ended).state == JobState::completed);
+    CHECK(cut.get(ended).result == quern::Payload::json("1"));
+    CHECK(done.claimed.has_value() == (i == 0));
+    CHECK(cut.get(next).state == JobState::running);
+    run = i == 0 ? done.claimed->at(0) : cut.start(next);
+    CHECK(run.ref.id == next);
+    CHECK(run.attempt == 1);
+  }
+  CHECK(cut.proxy.dropped() == 1);
+  CHECK(cut.get(run.ref.id).crashes == 0);
+  CHECK(cut.storage.recount().empty());
+}
+
+TEST_CASE("I03 I04 ends and a claim that never reached the server change nothing and are repeated",
+          "[postgres]") {
+  if (PostgresServer::shared() == nullptr) return;
+  Cut cut;
+  const auto run = cut.start(cut.add());
+  const auto next = cut.add();
+  const quern::Finish finish{.ref = run.ref};
+  const quern::ClaimRequest request{.node = cut.node, .limit = 1, .kinds = {{"work", 1, 3}}};
+  cut.proxy.set(quern_test::LoopbackProxy::Traffic::cut);
+  CHECK_THROWS_AS(cut.storage.finish_and_claim({&finish, 1}, request), quern::StorageError);
+  cut.proxy.set(quern_test::LoopbackProxy::Traffic::pass);
+  // It knocks again after a short while.
+  const auto until = std::chrono::steady_clock::now() + 30s;
+  while (std::chrono::steady_clock::now() < until) {
+    try {
+      cut.storage.find({&next, 1});
+      break;
+    } catch (const quern::StorageError&) {
+      continue;
+    }
+  }
+  CHECK(cut.get(run.ref.id).state == JobState::running);
+  CHECK(cut.get(next).state == JobState::ready);
+  const auto done = cut.storage.finish_and_claim({&finish, 1}, request);
+  CHECK(done.finished.at(0).status == FinishStatus::recorded);
+  cut.start(next);
+  CHECK(cut.storage.recount().empty());
+}

@@ -76,6 +76,13 @@ void work(const std::string& path, const quern::ManualClock& clock, quern::Manua
     storage.finish(finishes);
     told.completed[told.completions++] = claims[0].ref.id.value;
     told.completed[told.completions++] = claims[2].ref.id.value;
+    const JobId late = storage.reserve_ids(2);
+    storage.insert(
+        std::vector<NewJob>{{.id = late, .kind = "late"}, {.id = JobId{late.value + 1}, .kind = "late"}});
+    const quern::ClaimRequest one_more{.node = node, .limit = 1, .kinds = {{"late", 1, 3}}, .queues = {}};
+    const auto run = storage.claim(one_more);
+    storage.finish_and_claim(std::vector<quern::Finish>{{.ref = run.at(0).ref}}, one_more);
+    told.completed[told.completions++] = run[0].ref.id.value;
     moving.advance(20s);
     storage.promote(10);
     storage.rescue(10, 3);

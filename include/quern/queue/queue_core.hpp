@@ -11,6 +11,7 @@
 
 #include "quern/core/config.hpp"
 #include "quern/queue/event_bus.hpp"
+#include "quern/queue/queue_observer.hpp"
 #include "quern/queue/typed_job.hpp"
 #include "quern/storage/any_storage.hpp"
 
@@ -39,6 +40,8 @@ class QueueCore {
   [[nodiscard]] StoragePort& storage() const noexcept { return storage_; }
   [[nodiscard]] const JobQueueConfig& config() const noexcept { return config_; }
   [[nodiscard]] EventBus& events() noexcept { return events_; }
+  /// Of this queue and the processors on it.
+  [[nodiscard]] QueueObservers& observers() noexcept { return observers_; }
 
   /// `count` consecutive ids, from a block reserved before where one is left.
   [[nodiscard]] JobId take_ids(std::size_t count);
@@ -69,10 +72,12 @@ class QueueCore {
 
   void fill_in(NewJob& job) const;
   void check_count(std::span<const NewJob> jobs) const;
+  [[nodiscard]] std::vector<InsertResult> insert(std::span<const NewJob> jobs);
 
   StoragePort& storage_;
   const JobQueueConfig config_;
   EventBus events_;
+  QueueObservers observers_;
 
   mutable std::mutex defaults_mutex_;
   std::map<std::string, KindDefaults, std::less<>> defaults_;

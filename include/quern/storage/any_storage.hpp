@@ -1,6 +1,9 @@
 #pragma once
 
+#include <concepts>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -24,6 +27,11 @@ class StoragePort {
   virtual std::vector<InsertResult> insert(std::span<const NewJob> jobs) = 0;
   virtual std::vector<Claim> claim(const ClaimRequest& request) = 0;
   virtual std::vector<FinishResult> finish(std::span<const Finish> finishes) = 0;
+  virtual Turnover finish_and_claim(std::span<const Finish> finishes, const ClaimRequest& /*request*/) {
+    return {finish(finishes), std::nullopt};
+  }
+  /// True where that does both.
+  [[nodiscard]] virtual bool joins_finish_and_claim() const noexcept { return false; }
   virtual PromoteResult promote(std::size_t limit) = 0;
   virtual std::vector<CancelResult> cancel(std::span<const JobId> ids, std::string_view who) = 0;
   virtual std::vector<RetryResult> retry(std::span<const JobId> ids, std::string_view who) = 0;
@@ -116,6 +124,20 @@ class StorageAdapter final : public StoragePort {
   std::vector<FinishResult> finish(std::span<const Finish> finishes) override {
     return store_.finish(finishes);
   }
+  Turnover finish_and_claim(std::span<const Finish> finishes, const ClaimRequest& request) override {
+    if constexpr (joins) {
+      return store_.finish_and_claim(finishes, request);
+    } else {
+      return StoragePort::finish_and_claim(finishes, request);
+    }
+  }
+  [[nodiscard]] bool joins_finish_and_claim() const noexcept override {
+    if constexpr (requires { store_.joins_finish_and_claim(); }) {
+      return store_.joins_finish_and_claim();
+    } else {
+      return joins;
+    }
+  }
   PromoteResult promote(std::size_t limit) override { return store_.promote(limit); }
   std::vector<CancelResult> cancel(std::span<const JobId> ids, std::string_view who) override {
     return store_.cancel(ids, who);
@@ -185,6 +207,11 @@ class StorageAdapter final : public StoragePort {
   [[nodiscard]] BackupPort* backup() noexcept override { return backup_.port(); }
 
  private:
+  static constexpr bool joins =
+      requires(S& store, std::span<const Finish> finishes, const ClaimRequest& request) {
+        { store.finish_and_claim(finishes, request) } -> std::same_as<Turnover>;
+      };
+
   S store_;
   detail::BackupAdapter<std::remove_reference_t<S>> backup_;
 };
@@ -202,6 +229,10 @@ class AnyStorage {
   std::vector<InsertResult> insert(std::span<const NewJob> jobs) { return port_->insert(jobs); }
   std::vector<Claim> claim(const ClaimRequest& request) { return port_->claim(request); }
   std::vector<FinishResult> finish(std::span<const Finish> finishes) { return port_->finish(finishes); }
+  Turnover finish_and_claim(std::span<const Finish> finishes, const ClaimRequest& request) {
+    return port_->finish_and_claim(finishes, request);
+  }
+  [[nodiscard]] bool joins_finish_and_claim() const noexcept { return port_->joins_finish_and_claim(); }
   PromoteResult promote(std::size_t limit) { return port_->promote(limit); }
   std::vector<CancelResult> cancel(std::span<const JobId> ids, std::string_view who) {
     return port_->cancel(ids, who);

@@ -124,6 +124,13 @@ struct FinishResult {
       JobState::completed;  ///< recorded: where the job stands now. A failed run may end cancelled.
 };
 
+/// What `finish_and_claim` did.
+struct Turnover {
+  std::vector<FinishResult> finished{};  ///< One per finish, in order.
+  /// None: it has recorded the ends, and not looked for jobs; `claim` does.
+  std::optional<std::vector<Claim>> claimed{};
+};
+
 /// Whether a run still held its job when it wrote.
 enum class RunCheck : std::uint8_t {
   held,  ///< It did, and the write is durable.

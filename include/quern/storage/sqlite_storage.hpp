@@ -72,6 +72,7 @@ class SqliteStorage {
   std::vector<InsertResult> insert(std::span<const NewJob> jobs);
   std::vector<Claim> claim(const ClaimRequest& request);
   std::vector<FinishResult> finish(std::span<const Finish> finishes);
+  Turnover finish_and_claim(std::span<const Finish> finishes, const ClaimRequest& request);
   PromoteResult promote(std::size_t limit);
   std::vector<CancelResult> cancel(std::span<const JobId> ids, std::string_view who);
   std::vector<RetryResult> retry(std::span<const JobId> ids, std::string_view who);

@@ -97,6 +97,12 @@ class StorageProxy final : public StoragePort {
   std::vector<FinishResult> finish(std::span<const Finish> finishes) override {
     return call("finish", [&] { return inner_.finish(finishes); });
   }
+  Turnover finish_and_claim(std::span<const Finish> finishes, const ClaimRequest& request) override {
+    return call("finish_and_claim", [&] { return inner_.finish_and_claim(finishes, request); });
+  }
+  [[nodiscard]] bool joins_finish_and_claim() const noexcept override {
+    return inner_.joins_finish_and_claim();
+  }
   PromoteResult promote(std::size_t limit) override {
     return call("promote", [&] { return inner_.promote(limit); });
   }

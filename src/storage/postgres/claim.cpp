@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "storage/postgres/impl.hpp"
+#include "storage/postgres/calls.hpp"
 #include "storage/postgres/job_json.hpp"
 
 namespace quern::inline v1 {
@@ -134,111 +134,135 @@ void PostgresStorage::Impl::undo_lost_claims(NodeId node) {
   }
 }
 
-void PostgresStorage::Impl::set_aside(const std::vector<SetAside>& jobs) {
+void PostgresStorage::Impl::set_aside(const std::vector<SetAside>& jobs) noexcept {
   if (jobs.empty()) return;
-  std::vector<std::int64_t> ids;
-  std::vector<bool> expired;
-  std::vector<int> lanes;
-  std::vector<int> priorities;
-  std::vector<std::int64_t> run_ats;
-  for (const SetAside& job : jobs) {
-    ids.push_back(job.id);
-    expired.push_back(job.expired);
-    lanes.push_back(job.lane);
-    priorities.push_back(job.priority);
-    run_ats.push_back(job.run_at);
+  try {
+    std::vector<std::int64_t> ids;
+    std::vector<bool> expired;
+    std::vector<int> lanes;
+    std::vector<int> priorities;
+    std::vector<std::int64_t> run_ats;
+    for (const SetAside& job : jobs) {
+      ids.push_back(job.id);
+      expired.push_back(job.expired);
+      lanes.push_back(job.lane);
+      priorities.push_back(job.priority);
+      run_ats.push_back(job.run_at);
+    }
+    Change change(*this);
+    Params params = context(change.events());
+    params.add_longs(std::span<const std::int64_t>(ids))
+        .add_bools(expired)
+        .add_ints(lanes)
+        .add_shorts(priorities);
+    params.add_longs(std::span<const std::int64_t>(run_ats));
+    change.run(put_aside, params, Again::safe, [](const Result&, int) {});
+    change.tell();
+  } catch (const std::exception&) {
+    return;  // the claim that found them has its jobs, which must not be lost for this
   }
-  Change change(*this);
-  Params params = context(change.events());
-  params.add_longs(std::span<const std::int64_t>(ids))
-      .add_bools(expired)
-      .add_ints(lanes)
-      .add_shorts(priorities);
-  params.add_longs(std::span<const std::int64_t>(run_ats));
-  change.run(put_aside, params, Again::safe, [](const Result&, int) {});
-  change.tell();
+}
+
+PostgresStorage::Impl::ClaimCall::ClaimCall(Impl& impl, const ClaimRequest& request)
+    : impl_(impl),
+      request_(request),
+      token_((impl.origin_ << 36U) + impl.next_claim_++),
+      hints_(impl.hints_.take()),
+      listener_(impl.listener()) {
+  const std::uint64_t losses = impl.pool_.losses();
+  // Sessions at a pooler outlive the server behind it.
+  constexpr Duration longest_behind_a_pooler = std::chrono::seconds(30);
+  const SteadyTime now_here = SystemClock().steady();
+  if (hints_->losses != losses ||
+      (impl.options_.pooled && now_here - hints_->since > longest_behind_a_pooler))
+    *hints_ = {.jobs_per_row = hints_->jobs_per_row, .losses = losses, .since = now_here};
+}
+
+const postgres::Statement& PostgresStorage::Impl::ClaimCall::statement() { return claim_jobs; }
+
+PostgresStorage::Impl::Params PostgresStorage::Impl::ClaimCall::params(bool events) const {
+  const int limit = bounded(request_.limit);
+  const int rows_wanted = static_cast<int>(std::ceil(limit / std::max(1.0, hints_->jobs_per_row))) + 2;
+  Params params = impl_.context(events);
+  params.add(request_.node.value).add(token_).add(limit);
+  add_request(params, request_);
+  params.add(listener_ && listener_->listening()).add(std::min(rows_wanted, limit + 2));
+  add_hints(params, *hints_);
+  return params;
+}
+
+void PostgresStorage::Impl::ClaimCall::take(const Result& rows) {
+  if (rows.rows() == 0) {  // the node is not alive
+    impl_.hints_.give_back(std::move(hints_));
+    return;
+  }
+  hints_->lines.clear();
+  const int last = rows.rows() - 1;
+  hints_->snapshot = rows.string(last, txt);
+  const TimePoint now = rows.time(last, created_at);
+  for (int row = 0; row < last; ++row) {
+    const int kind_of_row = rows.small(row, tag);
+    if (kind_of_row == 0) {
+      Claim& claim = claims.emplace_back(claim_of(rows, row));
+      const int lane_of_row = rows.small(row, lane);
+      auto names = impl_.lane_names(lane_of_row);
+      claim.kind = std::move(names.kind);
+      claim.queue = std::move(names.queue);
+      claim.ref.node = request_.node;
+      claim.ref.claim = static_cast<std::uint64_t>(token_);
+      claim.claimed_at = now;
+    } else if (kind_of_row == 1) {
+      hints_->lines.push_back(
+          {rows.small(row, lane), rows.small(row, priority), rows.number(row, run_at), rows.number(row, id)});
+    } else {
+      aside.push_back({rows.number(row, id), kind_of_row == 5, rows.small(row, lane),
+                       rows.small(row, priority), rows.number(row, run_at)});
+    }
+  }
+  const int used = rows.small(last, attempt);
+  if (used > 0) hints_->jobs_per_row = std::max(1.0, static_cast<double>(claims.size()) / used);
+  if (rows.small(last, run) != 0) listener_->look_since(hints_->snapshot);
+  impl_.hints_.give_back(std::move(hints_));
+}
+
+void PostgresStorage::Impl::ClaimCall::lost() {
+  const std::lock_guard lock(impl_.lost_mutex_);
+  impl_.lost_claims_[request_.node].push_back(token_);
+}
+
+void PostgresStorage::Impl::ClaimCall::tell(Change& change) const {
+  if (!change.events()) return;
+  for (const Claim& claim : claims) {
+    JobEvent& event = change.effects().events.emplace_back();
+    event.type = JobEventType::started;
+    event.id = claim.ref.id;
+    event.kind = claim.kind;
+    event.queue = claim.queue;
+    event.attempt = claim.attempt;
+    event.epoch = claim.ref.epoch;
+    event.at = claim.claimed_at;
+  }
 }
 
 std::vector<Claim> PostgresStorage::Impl::claim(const ClaimRequest& request) {
   if (request.limit == 0 || request.kinds.empty()) return {};
   undo_lost_claims(request.node);
-  const std::int64_t token = (origin_ << 36U) + next_claim_++;
-  auto hints = hints_.take();
-  const std::uint64_t losses = pool_.losses();
-  // Sessions at a pooler outlive the server behind it.
-  constexpr Duration longest_behind_a_pooler = std::chrono::seconds(30);
-  const SteadyTime now_here = SystemClock().steady();
-  if (hints->losses != losses || (options_.pooled && now_here - hints->since > longest_behind_a_pooler))
-    *hints = {.jobs_per_row = hints->jobs_per_row, .losses = losses, .since = now_here};
-  const int limit = bounded(request.limit);
-  const int rows_wanted = static_cast<int>(std::ceil(limit / std::max(1.0, hints->jobs_per_row))) + 2;
-
+  ClaimCall claim(*this, request);
   Change change(*this);
-  Params params = context(change.events());
-  params.add(request.node.value).add(token).add(limit);
-  add_request(params, request);
-  const auto listener = this->listener();
-  params.add(listener && listener->listening()).add(std::min(rows_wanted, limit + 2));
-  add_hints(params, *hints);
-  std::vector<Claim> claims;
-  std::vector<SetAside> aside;
+  bool answered = false;
   try {
-    // What it made of the hints is lost with the answer.
-    const Answer answer = call(claim_jobs, params, Again::never);
-    const Result& rows = answer.rows;
-    if (rows.rows() == 0) {  // the node is not alive
-      hints_.give_back(std::move(hints));
-      return {};
-    }
-    hints->lines.clear();
-    const int last = rows.rows() - 1;
-    hints->snapshot = rows.string(last, txt);
-    const TimePoint now = rows.time(last, created_at);
-    for (int row = 0; row < last; ++row) {
-      const int kind_of_row = rows.small(row, tag);
-      if (kind_of_row == 0) {
-        Claim& claim = claims.emplace_back(claim_of(rows, row));
-        const int lane_of_row = rows.small(row, lane);
-        auto names = lane_names(lane_of_row);
-        claim.kind = std::move(names.kind);
-        claim.queue = std::move(names.queue);
-        claim.ref.node = request.node;
-        claim.ref.claim = static_cast<std::uint64_t>(token);
-        claim.claimed_at = now;
-      } else if (kind_of_row == 1) {
-        hints->lines.push_back({rows.small(row, lane), rows.small(row, priority), rows.number(row, run_at),
-                                rows.number(row, id)});
-      } else {
-        aside.push_back({rows.number(row, id), kind_of_row == 5, rows.small(row, lane),
-                         rows.small(row, priority), rows.number(row, run_at)});
-      }
-    }
-    const int used = rows.small(last, attempt);
-    if (used > 0) hints->jobs_per_row = std::max(1.0, static_cast<double>(claims.size()) / used);
-    if (rows.small(last, run) != 0) listener->look_since(hints->snapshot);
-    hints_.give_back(std::move(hints));
-  } catch (const ConnectionLost& e) {
-    if (e.sent()) {
-      const std::lock_guard lock(lost_mutex_);
-      lost_claims_[request.node].push_back(token);
-    }
+    const Answer answer = call(claim_jobs, claim.params(change.events()), Again::never);
+    answered = true;
+    claim.take(answer.rows);
+  } catch (const std::exception& e) {
+    const auto* const cut = dynamic_cast<const ConnectionLost*>(&e);
+    if (answered || (cut != nullptr && cut->sent())) claim.lost();
     throw;
   }
-  if (change.events()) {
-    for (const Claim& claim : claims) {
-      JobEvent& event = change.effects().events.emplace_back();
-      event.type = JobEventType::started;
-      event.id = claim.ref.id;
-      event.kind = claim.kind;
-      event.queue = claim.queue;
-      event.attempt = claim.attempt;
-      event.epoch = claim.ref.epoch;
-      event.at = claim.claimed_at;
-    }
-  }
+  claim.tell(change);
   change.tell();
-  set_aside(aside);
-  return claims;
+  set_aside(claim.aside);
+  return std::move(claim.claims);
 }
 
 }  // namespace quern::inline v1

@@ -106,46 +106,47 @@ bool Connection::hung_up() const noexcept {
   return size == 0 || (size < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
-Result Connection::collect(SteadyTime deadline) {
+void Connection::flush(SteadyTime deadline) {
   while (true) {
     const int unsent = PQflush(connection_);
     if (unsent < 0) lose(one_line(PQerrorMessage(connection_)), true);
-    if (unsent == 0) break;
+    if (unsent == 0) return;
     wait(true, deadline, true);
     if (PQconsumeInput(connection_) == 0) lose(one_line(PQerrorMessage(connection_)), true);
   }
-  PGresult* last = nullptr;
-  try {
-    while (true) {
-      while (PQisBusy(connection_) != 0) {
-        wait(false, deadline, true);
-        if (PQconsumeInput(connection_) == 0) lose(one_line(PQerrorMessage(connection_)), true);
-      }
-      PGresult* const next = PQgetResult(connection_);
-      if (next == nullptr) break;
-      // The first error counts.
-      if (last != nullptr && PQresultStatus(last) == PGRES_FATAL_ERROR) {
-        PQclear(next);
-        continue;
-      }
-      PQclear(last);
-      last = next;
-    }
-  } catch (...) {
-    PQclear(last);
-    throw;
+}
+
+PGresult* Connection::next_result(SteadyTime deadline) {
+  while (PQisBusy(connection_) != 0) {
+    wait(false, deadline, true);
+    if (PQconsumeInput(connection_) == 0) lose(one_line(PQerrorMessage(connection_)), true);
   }
-  Result result(last);
-  const auto status = PQresultStatus(last);
+  return PQgetResult(connection_);
+}
+
+void Connection::check(const PGresult* result) {
+  const auto status = PQresultStatus(result);
   if (PQstatus(connection_) == CONNECTION_BAD) {
     broken_ = true;
     // A server that says why it ends a connection has not carried out the statement.
-    const char* const reason = last == nullptr ? nullptr : PQresultErrorField(last, PG_DIAG_MESSAGE_PRIMARY);
+    const char* const reason =
+        result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     if (reason == nullptr) lose(one_line(PQerrorMessage(connection_)), true);
     lose(one_line(reason) + "; nothing was changed, call again", false);
   }
-  if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) throw_failure(last, server_.name);
-  return result;
+  if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) throw_failure(result, server_.name);
+}
+
+Result Connection::collect(SteadyTime deadline) {
+  flush(deadline);
+  Result kept(nullptr);
+  while (PGresult* const next = next_result(deadline)) {
+    // The first error counts.
+    Result result(next);
+    if (kept.get() == nullptr || PQresultStatus(kept.get()) != PGRES_FATAL_ERROR) kept = std::move(result);
+  }
+  check(kept.get());
+  return kept;
 }
 
 Result Connection::script(const std::string& sql, SteadyTime deadline) {
@@ -153,27 +154,70 @@ Result Connection::script(const std::string& sql, SteadyTime deadline) {
   return collect(deadline);
 }
 
-Result Connection::run(const Statement& statement, const Params& params, SteadyTime deadline) {
+const Connection::Prepared& Connection::prepare(const Statement& statement, const Params& params,
+                                                SteadyTime deadline) {
   const auto [known, is_new] = prepared_.try_emplace(&statement);
   Prepared& prepared = known->second;
   if (is_new) prepared.text = fill_in(statement.text, server_.schema);
-  int sent = 0;
-  if (server_.pooled) {
-    sent = PQsendQueryParams(connection_, prepared.text.c_str(), params.size(), params.types(),
-                             params.values(), params.lengths(), params.formats(), 0);
-  } else {
-    if (prepared.name.empty()) {
-      const std::string name = fmt::format("quern_{}", prepared_.size());
-      if (PQsendPrepare(connection_, name.c_str(), prepared.text.c_str(), params.size(), params.types()) == 0)
-        lose(one_line(PQerrorMessage(connection_)), false);
-      collect(deadline);
-      prepared.name = name;
-    }
-    sent = PQsendQueryPrepared(connection_, prepared.name.c_str(), params.size(), params.values(),
-                               params.lengths(), params.formats(), 0);
-  }
+  if (server_.pooled || !prepared.name.empty()) return prepared;
+  const std::string name = fmt::format("quern_{}", prepared_.size());
+  if (PQsendPrepare(connection_, name.c_str(), prepared.text.c_str(), params.size(), params.types()) == 0)
+    lose(one_line(PQerrorMessage(connection_)), false);
+  collect(deadline);
+  prepared.name = name;
+  return prepared;
+}
+
+void Connection::send(const Prepared& prepared, const Params& params) {
+  const int sent = server_.pooled
+                       ? PQsendQueryParams(connection_, prepared.text.c_str(), params.size(), params.types(),
+                                           params.values(), params.lengths(), params.formats(), 0)
+                       : PQsendQueryPrepared(connection_, prepared.name.c_str(), params.size(),
+                                             params.values(), params.lengths(), params.formats(), 0);
   if (sent == 0) lose(one_line(PQerrorMessage(connection_)), false);
+}
+
+Result Connection::run(const Statement& statement, const Params& params, SteadyTime deadline) {
+  send(prepare(statement, params, deadline), params);
   return collect(deadline);
+}
+
+std::pair<Result, Result> Connection::run_two(const Statement& first, const Params& first_params,
+                                              const Statement& second, const Params& second_params,
+                                              SteadyTime deadline) {
+  const Prepared& one = prepare(first, first_params, deadline);
+  const Prepared& two = prepare(second, second_params, deadline);
+  // What stands before a pipeline's synchronisation is one transaction, which ends there.
+  if (PQenterPipelineMode(connection_) == 0) lose("cannot send two statements at once", false);
+  send(one, first_params);
+  send(two, second_params);
+  if (PQpipelineSync(connection_) == 0) lose(one_line(PQerrorMessage(connection_)), true);
+  flush(deadline);
+  Result results[2] = {Result(nullptr), Result(nullptr)};
+  Result failed(nullptr);
+  for (int at = 0;;) {
+    Result next(next_result(deadline));
+    if (next.get() == nullptr) {
+      if (PQstatus(connection_) == CONNECTION_BAD) break;
+      ++at;  // the end of a statement's results
+      continue;
+    }
+    const auto status = PQresultStatus(next.get());
+    if (status == PGRES_PIPELINE_SYNC) break;
+    if (status == PGRES_FATAL_ERROR && failed.get() == nullptr) {
+      failed = std::move(next);
+    } else if (at < 2 && status != PGRES_PIPELINE_ABORTED) {
+      results[at] = std::move(next);
+    }
+  }
+  if (failed.get() != nullptr || PQstatus(connection_) == CONNECTION_BAD) {
+    if (PQstatus(connection_) != CONNECTION_BAD && PQexitPipelineMode(connection_) == 0) broken_ = true;
+    check(failed.get());
+  }
+  if (PQexitPipelineMode(connection_) == 0) lose(one_line(PQerrorMessage(connection_)), true);
+  check(results[0].get());
+  check(results[1].get());
+  return {std::move(results[0]), std::move(results[1])};
 }
 
 }  // namespace quern::inline v1::postgres

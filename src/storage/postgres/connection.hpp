@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include "quern/core/clock.hpp"
 #include "storage/postgres/failure.hpp"
@@ -25,6 +26,7 @@ class Result {
  public:
   explicit Result(PGresult* result) : result_(result, PQclear) {}
 
+  [[nodiscard]] const PGresult* get() const noexcept { return result_.get(); }
   [[nodiscard]] int rows() const noexcept { return PQntuples(result_.get()); }
   [[nodiscard]] bool null(int row, int column) const noexcept {
     return PQgetisnull(result_.get(), row, column) != 0;
@@ -78,6 +80,10 @@ class Connection {
 
   /// Throws SqlError, InvalidArgument or ConnectionLost; after the last one it is broken.
   Result run(const Statement& statement, const Params& params, SteadyTime deadline);
+  /// Two, one after the other in one transaction and one round trip; both or none.
+  std::pair<Result, Result> run_two(const Statement& first, const Params& first_params,
+                                    const Statement& second, const Params& second_params,
+                                    SteadyTime deadline);
   /// One or more statements without parameters, in one transaction.
   Result script(const std::string& sql, SteadyTime deadline);
 
@@ -94,17 +100,24 @@ class Connection {
   void look_at_server(SteadyTime deadline);
   /// Waits until the socket can be read (or written), or throws.
   void wait(bool write, SteadyTime deadline, bool sent);
+  void flush(SteadyTime deadline);
+  /// The next result, or null.
+  PGresult* next_result(SteadyTime deadline);
+  /// Throws what a result that is an error means.
+  void check(const PGresult* result);
   Result collect(SteadyTime deadline);
+  struct Prepared {
+    std::string text;
+    std::string name;  ///< Empty: not prepared.
+  };
+  const Prepared& prepare(const Statement& statement, const Params& params, SteadyTime deadline);
+  void send(const Prepared& prepared, const Params& params);
   [[noreturn]] void lose(std::string_view what, bool sent);
 
   const Server& server_;
   PGconn* connection_ = nullptr;
   bool broken_ = false;
   Duration clock_offset_{0};
-  struct Prepared {
-    std::string text;
-    std::string name;  ///< Empty: not prepared.
-  };
   std::unordered_map<const Statement*, Prepared> prepared_;
 };
 

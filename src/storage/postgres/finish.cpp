@@ -3,7 +3,7 @@
 #include <unordered_set>
 
 #include "quern/core/limits.hpp"
-#include "storage/postgres/impl.hpp"
+#include "storage/postgres/calls.hpp"
 #include "storage/postgres/job_json.hpp"
 #include "storage/postgres/new_jobs.hpp"
 
@@ -44,7 +44,29 @@ const RunRef& ref_of_finish(const Finish& finish) { return finish.ref; }
 
 }  // namespace
 
-std::vector<FinishResult> PostgresStorage::Impl::finish_once(std::span<const Finish> finishes) {
+PostgresStorage::Impl::FinishCall::FinishCall(Impl& impl, std::span<const Finish> finishes)
+    : answers(finishes.size()), impl_(impl), finishes_(finishes) {
+  nlohmann::json jobs;
+  nlohmann::json records;
+  for (std::size_t i = 0; i < finishes.size(); ++i) {
+    const Finish& finish = finishes[i];
+    if (finish.outcome != Outcome::completed) continue;
+    postgres::check_ids(finish.jobs);
+    for (const NewJob& job : finish.jobs) {
+      jobs[std::to_string(i)].push_back(postgres::job_json(job, impl.lane_number(job.queue, job.kind)));
+      new_ids.push_back(job.id);
+    }
+    for (const Record& record : finish.records)
+      records[std::to_string(i)].push_back(
+          {{"c", record.collection}, {"k", record.key}, {"v", record.value.text()}});
+  }
+  if (!jobs.is_null()) jobs_ = postgres::dump(jobs);
+  if (!records.is_null()) records_ = postgres::dump(records);
+}
+
+const postgres::Statement& PostgresStorage::Impl::FinishCall::statement() { return finish_runs; }
+
+PostgresStorage::Impl::Params PostgresStorage::Impl::FinishCall::params(bool events) const {
   std::vector<int> outcomes;
   std::vector<int> faults;
   std::vector<int> reasons;
@@ -52,11 +74,7 @@ std::vector<FinishResult> PostgresStorage::Impl::finish_once(std::span<const Fin
   std::vector<std::string> messages;
   std::vector<std::optional<std::int64_t>> ats;
   std::vector<std::optional<std::int64_t>> afters;
-  nlohmann::json jobs;
-  nlohmann::json records;
-  std::vector<JobId> new_ids;
-  for (std::size_t i = 0; i < finishes.size(); ++i) {
-    const Finish& finish = finishes[i];
+  for (const Finish& finish : finishes_) {
     const bool completed = finish.outcome == Outcome::completed;
     outcomes.push_back(static_cast<int>(finish.outcome));
     faults.push_back(static_cast<int>(finish.fault));
@@ -68,47 +86,63 @@ std::vector<FinishResult> PostgresStorage::Impl::finish_once(std::span<const Fin
     const auto moment = again ? postgres::moment_of(finish.again) : postgres::Moment{};
     ats.push_back(moment.at);
     afters.push_back(moment.after);
-    if (!completed) continue;
-    postgres::check_ids(finish.jobs);
-    for (const NewJob& job : finish.jobs) {
-      jobs[std::to_string(i)].push_back(postgres::job_json(job, lane_number(job.queue, job.kind)));
-      new_ids.push_back(job.id);
-    }
-    for (const Record& record : finish.records)
-      records[std::to_string(i)].push_back(
-          {{"c", record.collection}, {"k", record.key}, {"v", record.value.text()}});
   }
-
-  Change change(*this);
-  Params params = context(change.events());
-  add_refs(params, finishes, ref_of_finish);
+  Params params = impl_.context(events);
+  add_refs(params, finishes_, ref_of_finish);
   params.add_shorts(outcomes).add_texts(std::span<const std::optional<std::string_view>>(results));
   const std::vector<std::string_view> texts(messages.begin(), messages.end());
   params.add_texts(std::span<const std::string_view>(texts)).add_shorts(faults).add_shorts(reasons);
   params.add_longs(std::span<const std::optional<std::int64_t>>(ats));
   params.add_longs(std::span<const std::optional<std::int64_t>>(afters));
-  for (const auto* const json : {&jobs, &records}) {
-    if (json->is_null())
+  for (const std::string* const json : {&jobs_, &records_}) {
+    if (json->empty())
       params.null();
     else
-      params.add_text(postgres::dump(*json));
+      params.add_text(*json);
   }
+  return params;
+}
 
-  std::vector<FinishResult> answers(finishes.size());
-  const auto take = [&](const Result& rows, int row) {
-    using Effects = postgres::Effects;
-    if (rows.small(row, Effects::tag) != Effects::result)
-      return;  // all were completed, as it stands there already
-    FinishResult& answer = answers.at(rows.id(row, Effects::n));
-    const int state = rows.small(row, Effects::state);
-    if (state == 0)
-      answer.status = FinishStatus::lost;
-    else
-      answer.state = static_cast<JobState>(state);
-  };
-  with_partitions([&] { return new_ids; }, [&] { change.run(finish_runs, params, Again::never, take); });
+void PostgresStorage::Impl::FinishCall::take(const Result& rows, int row) {
+  using Effects = postgres::Effects;
+  if (rows.small(row, Effects::tag) != Effects::result)
+    return;  // all were completed, as it stands there already
+  FinishResult& answer = answers.at(rows.id(row, Effects::n));
+  const int state = rows.small(row, Effects::state);
+  if (state == 0)
+    answer.status = FinishStatus::lost;
+  else
+    answer.state = static_cast<JobState>(state);
+}
+
+std::vector<FinishResult> PostgresStorage::Impl::finish_once(std::span<const Finish> finishes) {
+  FinishCall finish(*this, finishes);
+  Change change(*this);
+  const Params params = finish.params(change.events());
+  with_partitions([&] { return finish.new_ids; },
+                  [&] {
+                    change.run(finish_runs, params, Again::never,
+                               [&](const Result& rows, int row) { finish.take(rows, row); });
+                  });
   change.tell();
-  return answers;
+  return std::move(finish.answers);
+}
+
+namespace {
+std::pair<JobId, Epoch> key_of(const Finish& finish) { return {finish.ref.id, finish.ref.epoch}; }
+}  // namespace
+
+bool PostgresStorage::Impl::in_doubt(std::span<const Finish> finishes) {
+  const std::lock_guard lock(lost_mutex_);
+  return !lost_finishes_.empty() &&
+         std::ranges::any_of(finishes, [&](const Finish& f) { return lost_finishes_.contains(key_of(f)); });
+}
+
+void PostgresStorage::Impl::doubt(std::span<const Finish> finishes) {
+  constexpr std::size_t most = 100'000;
+  const std::lock_guard lock(lost_mutex_);
+  if (lost_finishes_.size() >= most) return;
+  for (const Finish& finish : finishes) lost_finishes_.insert(key_of(finish));
 }
 
 std::vector<int> PostgresStorage::Impl::run_states(std::span<const Finish> finishes) {
@@ -121,30 +155,18 @@ std::vector<int> PostgresStorage::Impl::run_states(std::span<const Finish> finis
 }
 
 std::vector<FinishResult> PostgresStorage::Impl::finish(std::span<const Finish> finishes) {
-  const auto key = [](const Finish& finish) { return std::pair(finish.ref.id, finish.ref.epoch); };
-  bool in_doubt = false;
-  {
-    const std::lock_guard lock(lost_mutex_);
-    if (!lost_finishes_.empty())
-      in_doubt =
-          std::ranges::any_of(finishes, [&](const Finish& f) { return lost_finishes_.contains(key(f)); });
-  }
+  bool doubtful = in_doubt(finishes);
   const SteadyTime until = deadline();
   while (true) {
     try {
-      if (!in_doubt) return finish_once(finishes);
+      if (!doubtful) return finish_once(finishes);
       // Whether an earlier attempt did it: those runs are looked up, and what is still held is sent.
       const std::vector<int> states = run_states(finishes);
       std::vector<FinishResult> answers(finishes.size());
       std::vector<Finish> left;
       std::vector<std::size_t> places;
       for (std::size_t i = 0; i < finishes.size(); ++i) {
-        bool doubted = false;
-        {
-          const std::lock_guard lock(lost_mutex_);
-          doubted = lost_finishes_.contains(key(finishes[i]));
-        }
-        if (states[i] > 0 && doubted) {
+        if (states[i] > 0 && in_doubt(finishes.subspan(i, 1))) {
           answers[i].state = static_cast<JobState>(states[i]);
         } else {
           left.push_back(finishes[i]);
@@ -156,18 +178,14 @@ std::vector<FinishResult> PostgresStorage::Impl::finish(std::span<const Finish> 
         for (std::size_t i = 0; i < rest.size(); ++i) answers[places[i]] = rest[i];
       }
       const std::lock_guard lock(lost_mutex_);
-      for (const Finish& finish : finishes) lost_finishes_.erase(key(finish));
+      for (const Finish& finish : finishes) lost_finishes_.erase(key_of(finish));
       return answers;
     } catch (const ConnectionLost& e) {
       if (e.sent()) {
-        constexpr std::size_t most = 100'000;
-        const std::lock_guard lock(lost_mutex_);
-        if (lost_finishes_.size() < most) {
-          for (const Finish& finish : finishes) lost_finishes_.insert(key(finish));
-        }
-        in_doubt = true;
+        doubt(finishes);
+        doubtful = true;
       }
-      if (!in_doubt || SystemClock().steady() >= until) throw;
+      if (!doubtful || SystemClock().steady() >= until) throw;
       pool_.wait_for_turn(until);
     }
   }

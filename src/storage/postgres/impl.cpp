@@ -147,11 +147,16 @@ PostgresStorage::Impl::Answer PostgresStorage::Impl::Change::run(
     const Statement& statement, const Params& params, Again again,
     const std::function<void(const Result&, int)>& result) {
   Answer answer = impl_.call(statement, params, again);
-  const auto names = [&](int lane) { return impl_.lane_names(lane); };
-  for (int row = 0; row < answer.rows.rows(); ++row) {
-    if (!effects_.take(answer.rows, row, names)) result(answer.rows, row);
-  }
+  take(answer.rows, result);
   return answer;
+}
+
+void PostgresStorage::Impl::Change::take(const Result& rows,
+                                         const std::function<void(const Result&, int)>& result) {
+  const auto names = [&](int lane) { return impl_.lane_names(lane); };
+  for (int row = 0; row < rows.rows(); ++row) {
+    if (!effects_.take(rows, row, names)) result(rows, row);
+  }
 }
 
 void PostgresStorage::Impl::Change::tell() {

@@ -38,6 +38,8 @@ class PostgresStorage::Impl {
   std::vector<Claim> claim(const ClaimRequest& request);
   // finish.cpp
   std::vector<FinishResult> finish(std::span<const Finish> finishes);
+  // turnover.cpp
+  Turnover finish_and_claim(std::span<const Finish> finishes, const ClaimRequest& request);
   std::vector<RunCheck> progress(std::span<const ProgressUpdate> updates);
   RunCheck save_step(const RunRef& run, const Step& step);
   // commands.cpp
@@ -120,6 +122,8 @@ class PostgresStorage::Impl {
     [[nodiscard]] bool events() const noexcept { return events_; }
     Answer run(const Statement& statement, const Params& params, Again again,
                const std::function<void(const Result&, int)>& result);
+    /// What `run` does with an answer.
+    void take(const Result& rows, const std::function<void(const Result&, int)>& result);
     /// For what the client itself knows of the call.
     [[nodiscard]] postgres::Effects& effects() noexcept { return effects_; }
     /// Tells the observers.
@@ -165,12 +169,20 @@ class PostgresStorage::Impl {
   auto with_partitions(const Ids& ids, const Work& work);
 
   // claim.cpp
+  struct ClaimCall;
   void undo_lost_claims(NodeId node);
-  void set_aside(const std::vector<postgres::SetAside>& jobs);
+  /// What it fails to set aside, the next claim finds again.
+  void set_aside(const std::vector<postgres::SetAside>& jobs) noexcept;
 
   // finish.cpp
+  struct FinishCall;
+  [[nodiscard]] bool in_doubt(std::span<const Finish> finishes);
+  void doubt(std::span<const Finish> finishes);
   std::vector<FinishResult> finish_once(std::span<const Finish> finishes);
   [[nodiscard]] std::vector<int> run_states(std::span<const Finish> finishes);
+
+  // turnover.cpp
+  std::optional<Turnover> try_both(std::span<const Finish> finishes, const ClaimRequest& request);
 
   // images.cpp
   void hold_keeper_lock();

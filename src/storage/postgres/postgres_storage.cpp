@@ -28,7 +28,8 @@ std::vector<InsertResult> PostgresStorage::insert_within(PGconn* host, std::span
   return impl_->insert_within(host, jobs);
 }
 
-std::vector<Claim> PostgresStorage::claim(const ClaimRequest& request) {
+namespace {
+void check(const ClaimRequest& request) {
   if (request.ageing < Duration::zero())
     throw InvalidArgument("ageing", fmt::format("is {}, it must not be negative", to_text(request.ageing)));
   for (const ClaimLimit& kind : request.kinds) {
@@ -36,7 +37,18 @@ std::vector<Claim> PostgresStorage::claim(const ClaimRequest& request) {
       throw InvalidArgument("kinds", fmt::format("\"{}\" has max_attempts {}, it must be at least 1",
                                                  kind.name, kind.max_attempts));
   }
+}
+}  // namespace
+
+std::vector<Claim> PostgresStorage::claim(const ClaimRequest& request) {
+  check(request);
   return impl_->claim(request);
+}
+
+Turnover PostgresStorage::finish_and_claim(std::span<const Finish> finishes, const ClaimRequest& request) {
+  check(request);
+  if (finishes.empty()) return {{}, impl_->claim(request)};
+  return impl_->finish_and_claim(finishes, request);
 }
 
 std::vector<FinishResult> PostgresStorage::finish(std::span<const Finish> finishes) {

@@ -151,8 +151,10 @@ void ClaimBook::flush() {
     } else {
       db_.run(sql::set_settled, id, Blob{row->settled_});
     }
-    row->dirty_ = false;
   }
+  // The number of a row that is gone may come again.
+  rows_.clear();
+  complete_ = false;
 }
 
 }  // namespace quern::inline v1::sqlite

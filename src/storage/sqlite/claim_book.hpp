@@ -95,7 +95,7 @@ class ClaimBook {
   [[nodiscard]] ClaimRow* row(std::int64_t id);
   /// All of them. Cost: one pass over a table that has a row per batch with running jobs.
   [[nodiscard]] std::vector<ClaimRow*> all();
-  /// Writes what was settled: one row each; those with nothing left are deleted.
+  /// Writes what was settled: one row each; those with nothing left are deleted. Forgets what was read.
   void flush();
 
  private:

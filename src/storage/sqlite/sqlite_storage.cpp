@@ -32,7 +32,8 @@ std::vector<InsertResult> SqliteStorage::insert(std::span<const NewJob> jobs) {
   return impl_->write(SqliteOp::insert, jobs.size(), [&](Work& work) { return sqlite::insert(work, jobs); });
 }
 
-std::vector<Claim> SqliteStorage::claim(const ClaimRequest& request) {
+namespace {
+void check(const ClaimRequest& request) {
   if (request.ageing < Duration::zero())
     throw InvalidArgument("ageing", fmt::format("is {}, it must not be negative", to_text(request.ageing)));
   for (const ClaimLimit& kind : request.kinds) {
@@ -40,6 +41,11 @@ std::vector<Claim> SqliteStorage::claim(const ClaimRequest& request) {
       throw InvalidArgument("kinds", fmt::format("\"{}\" has max_attempts {}, it must be at least 1",
                                                  kind.name, kind.max_attempts));
   }
+}
+}  // namespace
+
+std::vector<Claim> SqliteStorage::claim(const ClaimRequest& request) {
+  check(request);
   return impl_->write_if(
       SqliteOp::claim, request.limit,
       [&](Connection& db) { return sqlite::may_claim(db, impl_->lanes(), request); },
@@ -51,6 +57,17 @@ std::vector<FinishResult> SqliteStorage::finish(std::span<const Finish> finishes
   if (finishes.empty()) return {};
   return impl_->write(SqliteOp::finish, finishes.size(),
                       [&](Work& work) { return sqlite::finish(work, finishes); });
+}
+
+Turnover SqliteStorage::finish_and_claim(std::span<const Finish> finishes, const ClaimRequest& request) {
+  check(request);
+  if (finishes.empty()) return {{}, claim(request)};
+  return impl_->write(SqliteOp::finish_and_claim, finishes.size() + request.limit, [&](Work& work) {
+    Turnover done{sqlite::finish(work, finishes), std::vector<Claim>{}};
+    work.flush();  // what the finishes make ready is to be found
+    if (sqlite::may_claim(work.db, impl_->lanes(), request)) done.claimed = sqlite::claim(work, request);
+    return done;
+  });
 }
 
 PromoteResult SqliteStorage::promote(std::size_t limit) {

@@ -149,7 +149,8 @@ class Work {
   /// Null when nobody wants events; else the event, to be filled in further.
   JobEvent* event(JobEventType type, JobId id, LaneId lane, int attempt, Epoch epoch);
 
-  /// Writes what was gathered. Call once, before the commit.
+  /// Writes what was gathered: before the commit, and before a further operation that looks for it. No `Place`
+  /// that was found before is of use after it.
   void flush();
 
  private:

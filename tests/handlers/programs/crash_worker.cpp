@@ -130,9 +130,20 @@ int main(int argc, char** argv) {
       queue.erase(scrap);
       storage.prune({.state = quern::JobState::cancelled});
       storage.put_record({"noise", "key", quern::Payload::of(1)});
+      // A node that ends one run by itself and stops with another in hand, which is rescued here, however short
+      // this life is.
+      const std::vector<quern::JobId> both{queue.enqueue("noise", quern::Payload(), {.queue = "side"}).id,
+                                           queue.enqueue("noise", quern::Payload(), {.queue = "side"}).id};
       const auto idler = storage.register_node({.name = "idler"});
       storage.renew(idler);
+      const auto claims = storage.claim({.node = idler,
+                                         .limit = 2,
+                                         .kinds = {{"noise", 2, 100'000}},
+                                         .queues = {{{.name = "side", .limit = 2}}}});
+      if (!claims.empty()) storage.finish(std::vector<quern::Finish>{{.ref = claims.front().ref}});
       storage.retire(idler);
+      storage.rescue(100, 1'000'000);
+      for (const auto id : both) queue.cancel(id);
       processor.run_until([&] {
         for (const auto& job : queue.find(mine))
           if (!job || !is_terminal(job->state)) return false;

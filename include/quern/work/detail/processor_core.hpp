@@ -78,7 +78,8 @@ class ExecutorPort {
 
 /// The engine: claims jobs for free slots, runs them, records how they ended. All of Processor but its types.
 ///
-/// Data flow   claim -> Run -> executor -> inbox -> pending finishes -> storage, one batch of each per tick.
+/// Data flow   claim -> Run -> executor -> inbox -> pending finishes -> storage, one batch of each per tick; the ends
+///             and the next claim in one transaction, where the storage has that.
 /// Threads     `tick` under a lock of its own, from whoever drives, and where `let_help` allows it from the
 ///             executor's threads when they have nothing to run: so a job that comes is claimed by the thread
 ///             that runs it, and a result is recorded by the thread that made it. While more jobs wait than
@@ -177,12 +178,18 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   void advance_stop(SteadyTime steady);
   void flush_progress(SteadyTime steady);
   void claim_jobs();
+  /// What the next claim asks for; null where it can't ask for anything. For an order by priority.
+  [[nodiscard]] const ClaimRequest* next_request();
+  void start_claimed(const ClaimRequest& request, std::vector<Claim> claims);
   void claim_in_turns();
   /// For at most `limit` jobs, as far as the kinds' limits allow.
   [[nodiscard]] ClaimRequest& claim_request(std::size_t limit);
   /// How many more jobs of the queue may run here, at most `limit`.
   [[nodiscard]] std::size_t room_in(const QueueSlots& queue, std::size_t limit) const;
-  void flush_finishes();
+  /// Records the ends, and where nothing else is to be done first claims with the last of them.
+  void flush_finishes(TimePoint now);
+  /// The same for up to `batch` of them. False: one of them was refused.
+  bool flush_some(std::size_t count, bool may_claim);
   void flush_one_by_one(std::size_t count);
   void look_for_cancels(SteadyTime steady);
   void look_for_changes(SteadyTime steady);
@@ -198,19 +205,33 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   [[nodiscard]] Slot* slot_of(JobId id);
   void end_run(Slot& slot);
   void give_up(Slot& slot, std::optional<Finish> finish);
+  /// To be recorded.
+  void push_finish(Finish finish, const Run& run);
+  /// So many of them, the first ones, have been.
+  void drop_finishes(std::span<const FinishResult> results);
+  /// None of them can be any more: their node is lost, with what it runs.
+  void tell_lost_runs();
+  [[nodiscard]] RunReport report_of(const Run& run) const;
   void set_alarm(Slot& slot, SteadyTime at);
   void ask_to_stop(Slot& slot, StopReason reason, SteadyTime steady);
   void enter(Phase phase, SteadyTime steady);
   [[nodiscard]] std::size_t free_slots() const noexcept;
   [[nodiscard]] NextTick next_tick(TimePoint now, SteadyTime steady) const;
   void storage_failed(const std::exception& error, SteadyTime steady);
+  /// Calls the storage, and tells who watches how long it took.
+  template <class Work>
+  auto ask(StorageCall call, const Work& work) {
+    return timed(observers_, clock_, call, work);
+  }
 
   QueueCore& queue_;
   StoragePort& storage_;
+  QueueObservers& observers_;
   const ProcessorOptions options_;
   ExecutorPort& executor_;
   const std::shared_ptr<Waker> waker_;
   const std::shared_ptr<Waker> lease_waker_;
+  const ClockRef clock_;
   const std::shared_ptr<Shared> shared_;
   NodeLease lease_;
   const RetryPolicy default_retry_;
@@ -240,6 +261,8 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   ClaimRequest request_;                              // kept for its memory
   std::optional<QueueTurns> turns_;
   std::vector<Finish> finishes_;
+  std::vector<RunReport>
+      run_reports_;  // of finishes_, where somebody has watched since the first of them came
   std::vector<ProgressUpdate> reports_;
 
   bool calm_ = false;  // when the last tick ended, nothing waited to be written or looked at
