@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr std::array<bench::Section<bench::Settings>, 13> sections{
+constexpr std::array<bench::Section<bench::Settings>, 14> sections{
     {{"json", bench::json},
      {"memory", bench::memory},
      {"memory-parts", bench::memory_parts},
@@ -22,7 +22,8 @@ constexpr std::array<bench::Section<bench::Settings>, 13> sections{
      {"memory-depth", bench::memory_depth},
      {"sqlite-depth", bench::sqlite_depth},
      {"list", bench::list},
-     {"idle", bench::idle}}};
+     {"idle", bench::idle},
+     {"watched", bench::watched}}};
 
 }  // namespace
 

@@ -95,5 +95,6 @@ void memory_depth(const Settings& settings);
 void sqlite_depth(const Settings& settings);
 void list(const Settings& settings);
 void idle(const Settings& settings);
+void watched(const Settings& settings);
 
 }  // namespace bench

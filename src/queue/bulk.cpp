@@ -36,7 +36,8 @@ BulkResult for_each_batch(StoragePort& storage, JobFilter filter, const BulkOpti
     const JobPage page = storage.list(filter);
     std::vector<JobId> ids;
     ids.reserve(page.jobs.size());
-    for (const Job& job : page.jobs) ids.push_back(job.id);
+    for (const Job& job : page.jobs)
+      if (!options.only || options.only(job)) ids.push_back(job.id);
     if (!ids.empty()) {
       result.changed += apply(ids);
       result.matched += ids.size();

@@ -13,7 +13,7 @@ namespace quern::inline v1 {
 
 /// How far an operation on many jobs has come.
 struct BulkResult {
-  std::size_t matched = 0;  ///< Jobs that the filter gave.
+  std::size_t matched = 0;  ///< Jobs that the filter gave, and `BulkOptions::only` wants.
   std::size_t changed =
       0;  ///< Those that the operation did something to; not, say, a running one to be erased.
   /// Where to go on: pass it as `JobFilter::after`. Zero: all jobs were looked at.
@@ -24,7 +24,10 @@ struct BulkOptions {
   std::string who{};        ///< Who asks for it; kept with each job where the operation keeps it.
   std::size_t batch = 500;  ///< Jobs per transaction: 1 to 10000.
   std::size_t limit = std::numeric_limits<std::size_t>::max();  ///< No more jobs than these.
-  std::stop_token stop{};                                       ///< Asked after each batch.
+  /// Where it is set, only jobs for which it is true; asked on the calling thread, once for each that the filter
+  /// gives.
+  std::function<bool(const Job&)> only{};
+  std::stop_token stop{};                             ///< Asked after each batch.
   std::function<void(const BulkResult&)> progress{};  ///< Called after each batch, on the calling thread.
 };
 
