@@ -53,7 +53,7 @@ void MetricsCollector::on_claimed(std::span<const Claim> claims) noexcept {
 }
 
 void MetricsCollector::count(JobMetrics& metrics, const RunReport& run) {
-  if (run.ran != Duration::zero()) {
+  if (run.began) {
     metrics.waited.record(run.waited);
     metrics.ran.record(run.ran);
   }
@@ -175,7 +175,10 @@ void MetricsCollector::on_node_lost() noexcept {
 
 void MetricsCollector::on_load(const void* processor, std::size_t running, std::size_t slots) noexcept {
   const std::lock_guard lock(mutex_);
-  load_[processor] = {running, slots};
+  if (slots == 0)
+    load_.erase(processor);
+  else
+    load_[processor] = {running, slots};
 }
 
 void MetricsCollector::on_storage_call(StorageCall call, Duration took, bool failed) noexcept {

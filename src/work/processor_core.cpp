@@ -124,6 +124,7 @@ ProcessorCore::~ProcessorCore() {
     executor_.abandon(slot.run->token);
   }
   shared_->close();
+  observers_.tell([&](QueueObserver& observer) { observer.on_load(this, 0, 0); });
 }
 
 void ProcessorCore::on_work() noexcept {
@@ -235,11 +236,9 @@ void ProcessorCore::show_state() noexcept {
           finishes_.empty() && reports_.empty() && !want_promote_ && !more_upkeep_ && !cancels_suspected_ &&
           lease_.node();
   running_count_.store(busy_, std::memory_order_release);
-  if (observers_.any()) {
-    observers_.tell([&](QueueObserver& observer) {
-      observer.on_load(this, busy_, static_cast<std::size_t>(options_.max_concurrent_jobs));
-    });
-  }
+  observers_.tell([&](QueueObserver& observer) {
+    observer.on_load(this, busy_, stopped() ? 0 : static_cast<std::size_t>(options_.max_concurrent_jobs));
+  });
   idle_.store(busy_ == 0 && finishes_.empty() && !want_claim_ && !want_promote_ && !more_upkeep_ &&
                   storage_failures_ == 0 && !shared_->anything_new(true),
               std::memory_order_release);

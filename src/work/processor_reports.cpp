@@ -19,7 +19,8 @@ RunReport ProcessorCore::report_of(const Run& run) const {
   const SteadyTime noted_end = run.ended.load(std::memory_order_relaxed);
   const SteadyTime ended = noted_end != never ? noted_end : clock_.steady();
   report.waited = std::max(Duration::zero(), claim.claimed_at - std::max(claim.run_at, claim.created_at));
-  if (began != never) {
+  report.began = began != never;
+  if (report.began) {
     report.waited += began - run.claimed;
     report.ran = ended - began;
   }

@@ -247,6 +247,9 @@ TEST_CASE("several processors and monitors of a queue see the same, and a monito
   engine.queue.enqueue("work", Payload());
   engine.settle(*one);
   CHECK(of(second, "work").completed == 3);
+  one->request_stop();
+  for (int step = 0; step < 5; ++step) one->tick(engine.clock.now());
+  CHECK(second.metrics().slots == 50);
 }
 
 TEST_CASE("options out of range are refused by name", "[monitor]") {
@@ -341,4 +344,66 @@ TEST_CASE("a monitor on a thread of its own samples without anybody's help", "[m
   CHECK(monitor.metrics().sampled_at != quern::TimePoint::min());
   monitor.stop();
   monitor.start();
+}
+
+TEST_CASE("I26 what a monitor counts of many threads adds up, whoever asks meanwhile", "[monitor][threads]") {
+  constexpr std::size_t producers = 4;
+  constexpr std::size_t each = 500;
+  quern::MemoryStorage storage;
+  quern::JobQueue queue(storage);
+  quern::JobMonitor monitor(queue);
+  std::atomic<std::size_t> runs{0};
+  auto handlers =
+      quern::HandlerRegistry().on("work",
+                                  [&](JobContext&) {
+                                    if (++runs % 7 == 0)
+                                      throw std::runtime_error("every seventh " + std::to_string(runs));
+                                  },
+                                  {.max_attempts = 1});
+  quern::Processor processor(queue, handlers, {.max_concurrent_jobs = 8});
+  processor.start();
+  std::atomic<bool> over{false};
+  std::atomic<bool> sane{true};
+  {
+    std::jthread asks([&] {
+      while (!over) {
+        const auto metrics = monitor.metrics();
+        for (const auto& jobs : metrics.jobs)
+          if (jobs.completed + jobs.failed > jobs.started) sane = false;
+        if (monitor.failures().size() > 1) sane = false;
+      }
+    });
+    std::vector<std::jthread> all;
+    for (std::size_t i = 0; i < producers; ++i)
+      all.emplace_back([&] {
+        for (std::size_t k = 0; k < each; ++k) queue.enqueue("work", Payload());
+      });
+    all.clear();
+    const auto until = std::chrono::steady_clock::now() + 60s;
+    const auto ended = [&] {
+      std::uint64_t sum = 0;
+      for (const auto& count : queue.count())
+        if (is_terminal(count.state)) sum += count.count;
+      return sum;
+    };
+    while (ended() < producers * each && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+    over = true;
+  }
+  CHECK(sane);
+  processor.stop();
+  const auto metrics = monitor.metrics();
+  REQUIRE(metrics.jobs.size() == 1);
+  const auto& work = metrics.jobs[0];
+  CHECK(work.enqueued == producers * each);
+  CHECK(work.started == producers * each);
+  CHECK(work.completed + work.dead == producers * each);
+  CHECK(work.dead == producers * each / 7);
+  CHECK(work.ran.count() == producers * each);
+  for (const auto& count : queue.count())
+    CHECK(count.count == (count.state == quern::JobState::completed ? work.completed : work.dead));
+  const auto failures = monitor.failures();
+  REQUIRE(failures.size() == 1);
+  CHECK(failures[0].count == work.dead);
+  CHECK(metrics.running == 0);
+  CHECK(metrics.slots == 0);
 }

@@ -24,8 +24,9 @@ struct RunReport {
   FinishStatus status = FinishStatus::recorded;  ///< lost: nobody has kept its outcome.
   JobState state = JobState::completed;          ///< recorded: where its job stands now.
   std::string message{};                         ///< failed, discarded: why, as the job keeps it.
+  bool began = false;                            ///< False: no thread came to it.
   Duration waited{0};  ///< From when the job was due until a thread began with it. At least 0.
-  Duration ran{0};     ///< In its handler. 0: it never began.
+  Duration ran{0};     ///< In its handler.
   Duration age{0};     ///< From when the job was added until this end. At least 0.
 };
 
@@ -69,6 +70,7 @@ class QueueObserver {
   /// This node was declared dead itself: what it ran is lost.
   virtual void on_node_lost() noexcept {}
   /// A processor has so many runs now, of so many slots. `processor` tells one from another.
+  /// None of none: it has stopped.
   virtual void on_load(const void* /*processor*/, std::size_t /*running*/, std::size_t /*slots*/) noexcept {}
   /// A call took so long; `failed`: it threw a StorageError.
   virtual void on_storage_call(StorageCall /*call*/, Duration /*took*/, bool /*failed*/) noexcept {}
