@@ -181,13 +181,13 @@ concept ObservableStore = requires(S& store, const S& constant, StorageObserver&
   { store.foreign_changes() } -> std::same_as<std::uint64_t>;
   // A storage may have one thing more: `bool watches_foreign_changes() const`, true while it tells of such
   // changes by itself (StorageObserver::on_foreign_change), so that nobody has to ask on a timer.
-  // The clock that judges due times and leases here.
-  { constant.clock() } -> std::same_as<ClockRef>;
   // And another, where a transaction costs far more than what is done in it: `Turnover
   // finish_and_claim(std::span<const Finish>, const ClaimRequest&)`, which does what `finish` and then `claim` do, in
   // one transaction. What those refuse it refuses, and then nothing has changed. After a StorageError the finishes may
   // be repeated as those of `finish`, and a claim of the same node takes nothing for lost. It may leave it at the
   // finishes, and say so.
+  // The clock that judges due times and leases here.
+  { constant.clock() } -> std::same_as<ClockRef>;
   // What kind of storage this is, for people; no password.
   { constant.describe() } -> std::same_as<std::string>;
 };

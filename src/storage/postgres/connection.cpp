@@ -160,7 +160,7 @@ const Connection::Prepared& Connection::prepare(const Statement& statement, cons
   Prepared& prepared = known->second;
   if (is_new) prepared.text = fill_in(statement.text, server_.schema);
   if (server_.pooled || !prepared.name.empty()) return prepared;
-  const std::string name = fmt::format("quern_{}", prepared_.size());
+  const std::string name = fmt::format("quern_{}", ++names_);  // one that was refused is not free again
   if (PQsendPrepare(connection_, name.c_str(), prepared.text.c_str(), params.size(), params.types()) == 0)
     lose(one_line(PQerrorMessage(connection_)), false);
   collect(deadline);

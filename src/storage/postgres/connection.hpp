@@ -119,6 +119,7 @@ class Connection {
   bool broken_ = false;
   Duration clock_offset_{0};
   std::unordered_map<const Statement*, Prepared> prepared_;
+  int names_ = 0;  ///< Of prepared statements.
 };
 
 }  // namespace quern::inline v1::postgres
