@@ -188,13 +188,13 @@ void MetricsCollector::on_storage_call(StorageCall call, Duration took, bool fai
   if (failed) ++metrics.failed;
 }
 
-void MetricsCollector::set_sample(TimePoint at, std::vector<JobCount> counts, std::vector<QueueStatus> queues,
-                                  std::size_t nodes) {
+void MetricsCollector::set_sample(Metrics sample) {
   const std::lock_guard lock(mutex_);
-  rest_.sampled_at = at;
-  rest_.counts = std::move(counts);
-  rest_.queues = std::move(queues);
-  rest_.nodes = nodes;
+  rest_.sampled_at = sample.sampled_at;
+  rest_.counts = std::move(sample.counts);
+  rest_.oldest_ready = std::move(sample.oldest_ready);
+  rest_.queues = std::move(sample.queues);
+  rest_.nodes = sample.nodes;
 }
 
 void MetricsCollector::sample_failed() {

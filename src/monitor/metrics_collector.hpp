@@ -28,8 +28,8 @@ class MetricsCollector final : public QueueObserver {
   void on_load(const void* processor, std::size_t running, std::size_t slots) noexcept override;
   void on_storage_call(StorageCall call, Duration took, bool failed) noexcept override;
 
-  void set_sample(TimePoint at, std::vector<JobCount> counts, std::vector<QueueStatus> queues,
-                  std::size_t nodes);
+  /// What the storage says, in the fields of that.
+  void set_sample(Metrics sample);
   void sample_failed();
   /// All but `at` and `process`.
   [[nodiscard]] Metrics metrics() const;

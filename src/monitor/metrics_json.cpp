@@ -72,6 +72,12 @@ std::string to_json(const Metrics& metrics) {
                                {"kind", count.kind},
                                {"state", std::string(to_string(count.state))},
                                {"count", count.count}});
+  whole["oldest_ready"] = Json::array();
+  for (const ReadyAge& oldest : metrics.oldest_ready)
+    whole["oldest_ready"].push_back({{"queue", oldest.queue},
+                                     {"kind", oldest.kind},
+                                     {"since", to_rfc3339(oldest.since)},
+                                     {"age_s", seconds(oldest.age)}});
   whole["queues"] = Json::array();
   for (const QueueStatus& queue : metrics.queues)
     whole["queues"].push_back(

@@ -150,6 +150,8 @@ std::string to_prometheus(const Metrics& metrics) {
     page.family("quern_jobs", "gauge", "Jobs in the storage, of all processes.");
     for (const JobCount& count : metrics.counts)
       page.value(fmt::format("{},state=\"{}\"", names(count), to_string(count.state)), count.count);
+    page.family("quern_oldest_ready_seconds", "gauge", "For how long the job is ready that is due longest.");
+    for (const ReadyAge& oldest : metrics.oldest_ready) page.value(names(oldest), seconds(oldest.age));
     page.family("quern_queue_paused", "gauge", "1 where the queue is paused.");
     for (const QueueStatus& queue : metrics.queues)
       page.value(fmt::format("queue={}", label_value(queue.name)), queue.paused ? 1 : 0);

@@ -47,11 +47,14 @@ NextTick MonitorCore::tick(TimePoint now) noexcept {
   sample_at_ = now + options_.sample_interval;
   StoragePort& storage = queue_.storage();
   try {
-    auto counts = storage.count();
-    auto queues = storage.queues();
+    Metrics sample;
+    sample.sampled_at = now;
+    sample.counts = storage.count();
+    sample.oldest_ready = storage.oldest_ready();
+    sample.queues = storage.queues();
     const auto nodes = storage.nodes();
-    const auto alive = std::ranges::count(nodes, NodeState::alive, &NodeStatus::state);
-    collector_->set_sample(now, std::move(counts), std::move(queues), static_cast<std::size_t>(alive));
+    sample.nodes = static_cast<std::size_t>(std::ranges::count(nodes, NodeState::alive, &NodeStatus::state));
+    collector_->set_sample(std::move(sample));
   } catch (const std::exception& e) {
     collector_->sample_failed();
     log_to(options_.log, LogLevel::warning, fmt::format("the storage could not be sampled: {}", e.what()));

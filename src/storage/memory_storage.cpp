@@ -181,6 +181,11 @@ std::vector<JobCount> MemoryStorage::count() {
   return impl_->jobs.count();
 }
 
+std::vector<ReadyAge> MemoryStorage::oldest_ready() {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->jobs.oldest_ready(impl_->clock.now());
+}
+
 std::vector<CountFault> MemoryStorage::recount() {
   const std::lock_guard lock(impl_->mutex);
   return impl_->jobs.recount();

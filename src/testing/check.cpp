@@ -25,5 +25,9 @@ std::string show(const Progress& value) { return fmt::format("{} % \"{}\"", valu
 std::string show(const JobCount& value) {
   return fmt::format("{}/{} {}: {}", value.queue, value.kind, to_string(value.state), value.count);
 }
+std::string show(const ReadyAge& value) {
+  return fmt::format("{}/{} since {}, for {}", value.queue, value.kind, to_rfc3339(value.since),
+                     to_text(value.age));
+}
 
 }  // namespace quern::inline v1::testing::detail

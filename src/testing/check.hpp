@@ -51,6 +51,7 @@ namespace quern::inline v1::testing::detail {
 [[nodiscard]] std::string show(const Progress& value);
 [[nodiscard]] std::string show(Priority value);
 [[nodiscard]] std::string show(const JobCount& value);
+[[nodiscard]] std::string show(const ReadyAge& value);
 
 template <class T>
   requires(std::integral<T> && !std::same_as<T, bool>)

@@ -39,11 +39,15 @@ class Comparison {
     for (const auto& [id, job] : model_.jobs()) ids.push_back(id);
     const auto found = s_.store().find(ids);
     std::map<JobCount, std::uint64_t> counted;
+    std::map<std::pair<std::string, std::string>, TimePoint> due;
     std::size_t at = 0;
     for (const auto& [id, wanted] : model_.jobs()) {
       QUERN_EXPECT(found[at].has_value());
       expect_same_job(*found[at++], wanted);
       ++counted[{.queue = wanted.given.queue, .kind = wanted.given.kind, .state = wanted.state, .count = 0}];
+      if (wanted.state != JobState::ready) continue;
+      const auto [first, is_new] = due.try_emplace({wanted.given.queue, wanted.given.kind}, wanted.run_at);
+      first->second = std::min(first->second, wanted.run_at);
     }
     std::vector<JobCount> counts;
     for (auto [count, number] : counted) {
@@ -51,6 +55,10 @@ class Comparison {
       counts.back().count = number;
     }
     QUERN_EXPECT_EQ(s_.store().count(), counts);
+    std::vector<ReadyAge> ages;
+    for (const auto& [lane, since] : due)
+      ages.push_back({lane.first, lane.second, since, std::max(Duration::zero(), s_.clock.now() - since)});
+    QUERN_EXPECT_EQ(s_.store().oldest_ready(), ages);
     QUERN_EXPECT(s_.store().recount().empty());
     expect_same_list();
     for (const NodeId node : nodes_) {

@@ -163,6 +163,45 @@ void add_list_cases(Cases& cases) {
                                                                        {"b", "work", JobState::running, 1}}));
            });
 
+  add_case(cases, "of each queue and kind it is known since when the job is ready that is due longest",
+           [](Scene& s) {
+             QUERN_EXPECT(s.store().oldest_ready().empty());
+             const TimePoint start = s.clock.now();
+             const auto add = [&](const char* queue, const char* kind, int priority, When when) {
+               auto job = s.job(kind);
+               job.queue = queue;
+               job.priority = Priority{priority};
+               job.run_at = when;
+               return s.add(job);
+             };
+             add("b", "work", 3, When());
+             add("b", "work", 3, When::at(start + 1min));  // due later
+             add("a", "other", 3, When::at(start + 20s));
+             s.clock.advance(10s);
+             add("b", "work", 1, When());
+             QUERN_EXPECT_EQ(s.store().oldest_ready(), (std::vector<ReadyAge>{{"b", "work", start, 10s}}));
+             // A more urgent one goes first, and leaves the one that waits longer.
+             QUERN_EXPECT_EQ(s.claim(1).at(0).priority, Priority{1});
+             s.store().pause("b");
+             s.clock.advance(20s);
+             s.store().promote(100);
+             QUERN_EXPECT_EQ(
+                 s.store().oldest_ready(),
+                 (std::vector<ReadyAge>{{"a", "other", start + 20s, 10s}, {"b", "work", start, 30s}}));
+             s.store().resume("b");
+             const auto claims = s.claim();
+             QUERN_EXPECT_EQ(claims.size(), std::size_t{2});
+             QUERN_EXPECT(s.store().oldest_ready().empty());
+             // One that comes back is ready from then on, whatever it was due for at first.
+             for (const Claim& claim : claims)
+               if (claim.queue == "b") s.fail(claim, When());
+             s.clock.advance(5s);
+             s.store().promote(100);
+             const auto ages = s.store().oldest_ready();
+             QUERN_EXPECT_EQ(ages.size(), std::size_t{1});
+             QUERN_EXPECT_EQ(ages.at(0).age, Duration(5s));
+           });
+
   add_case(cases, "I26 a recount finds every count right, wherever jobs stand, and changes nothing",
            [](Scene& s) {
              QUERN_EXPECT(s.store().recount().empty());

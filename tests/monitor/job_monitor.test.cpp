@@ -278,6 +278,8 @@ TEST_CASE("Prometheus reads the page, and it says what has happened", "[monitor]
   for (const std::string& queue : {std::string("default"), odd})
     engine.queue.enqueue("work", Payload(), {.queue = queue});
   engine.settle(*processor);
+  engine.queue.enqueue("nobody's", Payload());
+  engine.clock.advance(10s);
   monitor.tick(engine.clock.now());
   const std::string page = monitor.prometheus();
 
@@ -292,6 +294,9 @@ TEST_CASE("Prometheus reads the page, and it says what has happened", "[monitor]
   CHECK(value.at("quern_run_duration_seconds_bucket" + names + R"(,le="+Inf"})") == "1");
   CHECK(value.at("quern_run_duration_seconds_sum" + names + "}") == "0.03");
   CHECK(value.at("quern_run_duration_seconds_count" + names + "}") == "1");
+  CHECK(value.at("quern_oldest_ready_seconds"
+                 R"({queue="default",kind="nobody's"})") == "10");
+  CHECK_FALSE(value.contains("quern_oldest_ready_seconds" + names + "}"));
   CHECK(value.at("quern_slots") == "50");
   CHECK(value.at("quern_nodes") == "1");
   CHECK(std::stod(value.at("process_cpu_seconds_total")) > 0);
@@ -316,6 +321,8 @@ TEST_CASE("the metrics as JSON have quantiles and rates", "[monitor]") {
   const auto processor = engine.processor();
   for (int i = 0; i < 100; ++i) engine.queue.enqueue("work", Payload());
   engine.settle(*processor);
+  engine.queue.enqueue("other", Payload());
+  engine.clock.advance(2s);
   monitor.tick(engine.clock.now());
   engine.clock.advance(5s);
   const auto json = nlohmann::json::parse(monitor.json());
@@ -328,8 +335,10 @@ TEST_CASE("the metrics as JSON have quantiles and rates", "[monitor]") {
   CHECK(work.at("rates").at("1m").at("per_second").get<double>() > 1);
   CHECK(work.at("rates").at("1m").at("failed_share") == 0);
   CHECK(json.at("all_nodes").at("counts").at(0).at("count") == 100);
+  CHECK(json.at("all_nodes").at("oldest_ready").size() == 1);
+  CHECK(json.at("all_nodes").at("oldest_ready").at(0).at("age_s") == 2);
   CHECK(json.at("node").at("slots") == 50);
-  CHECK(json.at("storage").at("insert").at("count") == 100);
+  CHECK(json.at("storage").at("insert").at("count") == 101);
 }
 
 TEST_CASE("a monitor on a thread of its own samples without anybody's help", "[monitor][threads]") {

@@ -43,6 +43,7 @@ class ForwardingStorage : public quern::StoragePort {
   }
   quern::JobPage list(const quern::JobFilter& filter) override { return inner_.list(filter); }
   std::vector<quern::JobCount> count() override { return inner_.count(); }
+  std::vector<quern::ReadyAge> oldest_ready() override { return inner_.oldest_ready(); }
   std::vector<quern::CountFault> recount() override { return inner_.recount(); }
   quern::PruneResult prune(const quern::PruneRequest& request) override { return inner_.prune(request); }
   std::vector<quern::RunCheck> progress(std::span<const quern::ProgressUpdate> updates) override {

@@ -341,6 +341,17 @@ struct RecountsWithoutRunning final : ForwardingStorage {
     return faults;
   }
 };
+struct TellsTheYoungestReadyJob final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<ReadyAge> oldest_ready() override {
+    auto ages = inner_.oldest_ready();
+    for (ReadyAge& one : ages)
+      for (const Job& job :
+           inner_.list({.states = {JobState::ready}, .queue = one.queue, .kind = one.kind}).jobs)
+        one.since = std::max(one.since, job.run_at);
+    return ages;
+  }
+};
 struct CountsWithoutRunning final : ForwardingStorage {
   using ForwardingStorage::ForwardingStorage;
   std::vector<JobCount> count() override {

@@ -70,8 +70,9 @@ struct Metrics {
 
   // The whole storage, as of `sampled_at`; nothing before the first sample.
   TimePoint sampled_at = TimePoint::min();
-  std::uint64_t failed_samples = 0;  ///< Times that the storage did not answer.
-  std::vector<JobCount> counts{};    ///< By (queue, kind, state); those that are not 0.
+  std::uint64_t failed_samples = 0;      ///< Times that the storage did not answer.
+  std::vector<JobCount> counts{};        ///< By (queue, kind, state); those that are not 0.
+  std::vector<ReadyAge> oldest_ready{};  ///< By (queue, kind), as of then; where jobs are ready at all.
   std::vector<QueueStatus> queues{};
   std::size_t nodes = 0;  ///< Alive.
 

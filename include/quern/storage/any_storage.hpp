@@ -44,6 +44,7 @@ class StoragePort {
   virtual std::vector<std::optional<Job>> find(std::span<const JobId> ids) = 0;
   virtual JobPage list(const JobFilter& filter) = 0;
   virtual std::vector<JobCount> count() = 0;
+  virtual std::vector<ReadyAge> oldest_ready() = 0;
   virtual std::vector<CountFault> recount() = 0;
   virtual PruneResult prune(const PruneRequest& request) = 0;
 
@@ -157,6 +158,7 @@ class StorageAdapter final : public StoragePort {
   std::vector<std::optional<Job>> find(std::span<const JobId> ids) override { return store_.find(ids); }
   JobPage list(const JobFilter& filter) override { return store_.list(filter); }
   std::vector<JobCount> count() override { return store_.count(); }
+  std::vector<ReadyAge> oldest_ready() override { return store_.oldest_ready(); }
   std::vector<CountFault> recount() override { return store_.recount(); }
   PruneResult prune(const PruneRequest& request) override { return store_.prune(request); }
 
@@ -252,6 +254,7 @@ class AnyStorage {
   std::vector<std::optional<Job>> find(std::span<const JobId> ids) { return port_->find(ids); }
   JobPage list(const JobFilter& filter) { return port_->list(filter); }
   std::vector<JobCount> count() { return port_->count(); }
+  std::vector<ReadyAge> oldest_ready() { return port_->oldest_ready(); }
   std::vector<CountFault> recount() { return port_->recount(); }
   PruneResult prune(const PruneRequest& request) { return port_->prune(request); }
   std::vector<RunCheck> progress(std::span<const ProgressUpdate> updates) { return port_->progress(updates); }

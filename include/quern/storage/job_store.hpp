@@ -92,6 +92,10 @@ concept JobStore = requires(S& store, std::span<const NewJob> jobs, const ClaimR
   // All counts that are not 0, in the order of (queue, kind, state). Never counts rows.
   { store.count() } -> std::same_as<std::vector<JobCount>>;
 
+  // For each queue and kind that has ready jobs, in that order, since when the one is due that is due longest. Reads
+  // an index entry for each of their priorities, however many are ready.
+  { store.oldest_ready() } -> std::same_as<std::vector<ReadyAge>>;
+
   // The counts that differ from what counting the jobs gives, on one state of the storage, in the order of
   // (queue, kind, state). Empty: all are right. Changes nothing. Walks over all jobs.
   { store.recount() } -> std::same_as<std::vector<CountFault>>;

@@ -100,6 +100,7 @@ class PostgresStorage {
   std::vector<std::optional<Job>> find(std::span<const JobId> ids);
   JobPage list(const JobFilter& filter);
   std::vector<JobCount> count();
+  std::vector<ReadyAge> oldest_ready();
   std::vector<CountFault> recount();
   PruneResult prune(const PruneRequest& request);
 

@@ -228,6 +228,15 @@ struct CountFault {
   friend auto operator<=>(const CountFault&, const CountFault&) = default;
 };
 
+/// Since when jobs of one queue and kind are ready and have not started.
+struct ReadyAge {
+  std::string queue{};
+  std::string kind{};
+  TimePoint since{};  ///< When the one that has been due longest became due.
+  Duration age{0};    ///< How long ago that is, on the storage's clock. At least 0.
+  friend auto operator<=>(const ReadyAge&, const ReadyAge&) = default;
+};
+
 struct QueueStatus {
   std::string name{};
   bool paused = false;

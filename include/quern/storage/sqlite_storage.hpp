@@ -83,6 +83,7 @@ class SqliteStorage {
   std::vector<std::optional<Job>> find(std::span<const JobId> ids);
   JobPage list(const JobFilter& filter);
   std::vector<JobCount> count();
+  std::vector<ReadyAge> oldest_ready();
   std::vector<CountFault> recount();
   PruneResult prune(const PruneRequest& request);
 

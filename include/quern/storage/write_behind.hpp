@@ -97,6 +97,7 @@ class WriteBehindStorage {
   std::vector<std::optional<Job>> find(std::span<const JobId> ids) { return memory_.find(ids); }
   JobPage list(const JobFilter& filter) { return memory_.list(filter); }
   std::vector<JobCount> count() { return memory_.count(); }
+  std::vector<ReadyAge> oldest_ready() { return memory_.oldest_ready(); }
   std::vector<CountFault> recount() { return memory_.recount(); }
   PruneResult prune(const PruneRequest& request) { return kept().prune(request); }
 

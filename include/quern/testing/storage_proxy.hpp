@@ -134,6 +134,9 @@ class StorageProxy final : public StoragePort {
   std::vector<JobCount> count() override {
     return call("count", [&] { return inner_.count(); });
   }
+  std::vector<ReadyAge> oldest_ready() override {
+    return call("oldest_ready", [&] { return inner_.oldest_ready(); });
+  }
   std::vector<CountFault> recount() override {
     return call("recount", [&] { return inner_.recount(); });
   }

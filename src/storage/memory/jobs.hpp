@@ -96,6 +96,7 @@ class Jobs {
   [[nodiscard]] std::vector<std::optional<Job>> find(std::span<const JobId> ids) const;
   [[nodiscard]] JobPage list(const JobFilter& filter);
   [[nodiscard]] std::vector<JobCount> count() const;
+  [[nodiscard]] std::vector<ReadyAge> oldest_ready(TimePoint now) const;
   [[nodiscard]] std::vector<CountFault> recount();
   [[nodiscard]] std::vector<QueueStatus> queues() const;
 

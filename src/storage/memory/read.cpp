@@ -118,6 +118,20 @@ std::vector<JobCount> Jobs::count() const {
   return counts;
 }
 
+std::vector<ReadyAge> Jobs::oldest_ready(TimePoint now) const {
+  const auto key_of = [&](Slot slot) { return Line::Key{rows_[slot].run_at, rows_[slot].id}; };
+  std::vector<ReadyAge> ages;
+  for (const Lane& one : names_.lanes()) {
+    if (one.count(JobState::ready) == 0) continue;
+    TimePoint since = TimePoint::max();
+    for (const auto& line : one.ready)
+      if (line && !line->empty()) since = std::min(since, key_of(line->front(key_of)).time);
+    ages.push_back({one.queue->name, one.kind->name, since, std::max(Duration::zero(), now - since)});
+  }
+  std::ranges::sort(ages);
+  return ages;
+}
+
 std::vector<CountFault> Jobs::recount() {
   std::vector<std::array<std::uint64_t, state_count>> found(names_.lanes().size());
   ids_.walk(

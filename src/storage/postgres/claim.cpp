@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "storage/postgres/calls.hpp"
 #include "storage/postgres/job_json.hpp"
@@ -15,6 +16,8 @@ using postgres::SetAside;
 
 namespace {
 
+const postgres::Statement starts_of_lines{
+    "SELECT * FROM @.line_starts($1::text::pg_snapshot, $2, $3, $4, $5, $6)"};
 const postgres::Statement claim_jobs{
     "SELECT * FROM @.claim(ROW($1::bigint, $2::bigint, $3::boolean)::@.ctx, $4, $5, $6, $7, $8, $9, $10, "
     "$11, $12, $13, "
@@ -167,15 +170,54 @@ PostgresStorage::Impl::ClaimCall::ClaimCall(Impl& impl, const ClaimRequest& requ
     : impl_(impl),
       request_(request),
       token_((impl.origin_ << 36U) + impl.next_claim_++),
-      hints_(impl.hints_.take()),
-      listener_(impl.listener()) {
-  const std::uint64_t losses = impl.pool_.losses();
+      hints_(impl.take_hints()),
+      listener_(impl.listener()) {}
+
+std::unique_ptr<LineHints> PostgresStorage::Impl::take_hints() {
+  auto hints = hints_.take();
+  const std::uint64_t losses = pool_.losses();
   // Sessions at a pooler outlive the server behind it.
   constexpr Duration longest_behind_a_pooler = std::chrono::seconds(30);
   const SteadyTime now_here = SystemClock().steady();
-  if (hints_->losses != losses ||
-      (impl.options_.pooled && now_here - hints_->since > longest_behind_a_pooler))
-    *hints_ = {.jobs_per_row = hints_->jobs_per_row, .losses = losses, .since = now_here};
+  if (hints->losses != losses || (options_.pooled && now_here - hints->since > longest_behind_a_pooler))
+    *hints = {.jobs_per_row = hints->jobs_per_row, .losses = losses, .since = now_here};
+  return hints;
+}
+
+std::vector<ReadyAge> PostgresStorage::Impl::oldest_ready() {
+  auto hints = take_hints();
+  const auto ask = [&] {
+    Params params;
+    add_hints(params, *hints);
+    params.add(options_.clock ? std::optional(to_us(options_.clock->now())) : std::nullopt);
+    return read(starts_of_lines, params);
+  };
+  Result rows = ask();
+  // It may have been asked again on another connection, whose server knows nothing of the hints.
+  if (pool_.losses() != hints->losses && !hints->snapshot.empty()) {
+    *hints = {.losses = pool_.losses(), .since = SystemClock().steady()};
+    rows = ask();
+  }
+  hints->lines.clear();
+  const int last = rows.rows() - 1;
+  hints->snapshot = rows.string(last, 4);
+  const TimePoint now = rows.time(last, 2);
+  std::map<int, TimePoint> since;  // by lane
+  for (int row = 0; row < last; ++row) {
+    hints->lines.push_back(
+        {rows.small(row, 0), rows.small(row, 1), rows.number(row, 2), rows.number(row, 3)});
+    const auto [first, is_new] = since.try_emplace(rows.small(row, 0), rows.time(row, 2));
+    if (!is_new) first->second = std::min(first->second, rows.time(row, 2));
+  }
+  if (pool_.losses() == hints->losses) hints_.give_back(std::move(hints));
+  std::vector<ReadyAge> ages;
+  for (const auto& [lane_of_row, time] : since) {
+    auto names = lane_names(lane_of_row);
+    ages.push_back(
+        {std::move(names.queue), std::move(names.kind), time, std::max(Duration::zero(), now - time)});
+  }
+  std::ranges::sort(ages);
+  return ages;
 }
 
 const postgres::Statement& PostgresStorage::Impl::ClaimCall::statement() { return claim_jobs; }

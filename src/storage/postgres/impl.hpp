@@ -61,6 +61,7 @@ class PostgresStorage::Impl {
   std::vector<std::optional<Job>> find(std::span<const JobId> ids);
   JobPage list(const JobFilter& filter);
   std::vector<JobCount> count();
+  std::vector<ReadyAge> oldest_ready();
   std::vector<CountFault> recount();
   std::vector<Step> steps(JobId id);
   std::vector<JobId> cancel_requests(NodeId node);
@@ -216,6 +217,8 @@ class PostgresStorage::Impl {
   std::mutex leases_mutex_;
   std::map<NodeId, Duration> leases_;  ///< Of the nodes that were registered here.
 
+  /// Those that may be used now.
+  [[nodiscard]] std::unique_ptr<postgres::LineHints> take_hints();
   postgres::LineHintsPool hints_;
   std::atomic<std::int64_t> next_claim_{1};
   std::mutex lost_mutex_;  // guards what follows

@@ -89,6 +89,7 @@ std::vector<std::optional<Job>> PostgresStorage::find(std::span<const JobId> ids
 }
 JobPage PostgresStorage::list(const JobFilter& filter) { return impl_->list(filter); }
 std::vector<JobCount> PostgresStorage::count() { return impl_->count(); }
+std::vector<ReadyAge> PostgresStorage::oldest_ready() { return impl_->oldest_ready(); }
 std::vector<CountFault> PostgresStorage::recount() { return impl_->recount(); }
 
 PruneResult PostgresStorage::prune(const PruneRequest& request) {

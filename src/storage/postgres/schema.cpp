@@ -82,7 +82,8 @@ std::span<const Migration> migrations() {
       Migration{.version = 1,
                 .oldest_program = 1,
                 .parts = {schema_tables, schema_moves, schema_insert, schema_enqueue, schema_within,
-                          schema_claim, schema_finish, schema_commands, schema_upkeep, schema_prune,
+                          schema_claim, schema_claim_lines, schema_claim_rest, schema_claim_lines,
+                          schema_claim_end, schema_finish, schema_commands, schema_upkeep, schema_prune,
                           schema_images, schema_read, schema_roles}},
   };
   static_assert(std::tuple_size_v<decltype(all)> == schema_version);

@@ -7,6 +7,33 @@ namespace quern::inline v1::postgres {
 // gone, which a long transaction of anybody's may keep vacuum from removing. What was added before a line's
 // beginning since then is found by who added it: transactions that the snapshot does not see.
 
+// A part of two functions, to stand where a text below ends: a claim can't bear the cost of calling one more function.
+inline constexpr const char* schema_claim_lines = R"sql(
+  -- The lines to look at: those that the claimer knows, and those with new rows. Without a snapshot: all there are.
+  IF p_snapshot IS NULL THEN
+    WITH RECURSIVE t AS (
+      (SELECT r.lane, r.priority FROM @.ready r ORDER BY r.lane, r.priority LIMIT 1)
+      UNION ALL
+      SELECT n.lane, n.priority FROM t CROSS JOIN LATERAL (SELECT r.lane, r.priority FROM @.ready r
+        WHERE (r.lane, r.priority) > (t.lane, t.priority) ORDER BY r.lane, r.priority LIMIT 1) n)
+    SELECT pg_current_snapshot(), array_agg(t.lane), array_agg(t.priority), array_agg(-9223372036854775807 - 1),
+        array_agg(0::bigint)
+      INTO v_snapshot, v_lanes, v_priorities, v_run_ats, v_firsts FROM t;
+  ELSE
+    SELECT pg_current_snapshot(), array_agg(l.lane), array_agg(l.priority), array_agg(l.at[1]), array_agg(l.at[2])
+      INTO v_snapshot, v_lanes, v_priorities, v_run_ats, v_firsts FROM (
+      SELECT z.lane, z.priority, min(z.at) AS at FROM (
+        SELECT u.lane, u.priority, ARRAY[u.run_at, u.first] AS at FROM unnest(p_lanes, p_priorities, p_run_ats, p_firsts)
+          u(lane, priority, run_at, first)
+        UNION ALL
+        SELECT r.lane, r.priority, ARRAY[r.run_at, r.first] FROM @.ready r WHERE r.xid >= pg_snapshot_xmax(p_snapshot)
+        UNION ALL
+        SELECT r.lane, r.priority, ARRAY[r.run_at, r.first] FROM @.ready r
+          WHERE r.xid = ANY(ARRAY(SELECT pg_snapshot_xip(p_snapshot)))) z
+      GROUP BY z.lane, z.priority) l;
+  END IF;
+)sql";
+
 inline constexpr const char* schema_claim = R"sql(
 -- tag 0 a claimed job; 5 one that has expired, and 6 one that can't be read: for set_aside; 1 a line's beginning (lane,
 -- priority, run_at, id); 2 the snapshot (txt), the time (created_at) and whether the node now waits (run).
@@ -60,29 +87,9 @@ BEGIN
   PERFORM FROM @.node WHERE id = p_node AND state = 1 AND p_token <> ALL(fenced) FOR KEY SHARE;
   IF NOT FOUND THEN RETURN; END IF;
 
-  -- The lines to look at: those that the claimer knows, and those with new rows. Without a snapshot: all there are.
-  IF p_snapshot IS NULL THEN
-    WITH RECURSIVE t AS (
-      (SELECT r.lane, r.priority FROM @.ready r ORDER BY r.lane, r.priority LIMIT 1)
-      UNION ALL
-      SELECT n.lane, n.priority FROM t CROSS JOIN LATERAL (SELECT r.lane, r.priority FROM @.ready r
-        WHERE (r.lane, r.priority) > (t.lane, t.priority) ORDER BY r.lane, r.priority LIMIT 1) n)
-    SELECT pg_current_snapshot(), array_agg(t.lane), array_agg(t.priority), array_agg(-9223372036854775807 - 1),
-        array_agg(0::bigint)
-      INTO v_snapshot, v_lanes, v_priorities, v_run_ats, v_firsts FROM t;
-  ELSE
-    SELECT pg_current_snapshot(), array_agg(l.lane), array_agg(l.priority), array_agg(l.at[1]), array_agg(l.at[2])
-      INTO v_snapshot, v_lanes, v_priorities, v_run_ats, v_firsts FROM (
-      SELECT z.lane, z.priority, min(z.at) AS at FROM (
-        SELECT u.lane, u.priority, ARRAY[u.run_at, u.first] AS at FROM unnest(p_lanes, p_priorities, p_run_ats, p_firsts)
-          u(lane, priority, run_at, first)
-        UNION ALL
-        SELECT r.lane, r.priority, ARRAY[r.run_at, r.first] FROM @.ready r WHERE r.xid >= pg_snapshot_xmax(p_snapshot)
-        UNION ALL
-        SELECT r.lane, r.priority, ARRAY[r.run_at, r.first] FROM @.ready r
-          WHERE r.xid = ANY(ARRAY(SELECT pg_snapshot_xip(p_snapshot)))) z
-      GROUP BY z.lane, z.priority) l;
-  END IF;
+)sql";
+
+inline constexpr const char* schema_claim_rest = R"sql(
   SELECT array_agg(l.lane), array_agg(l.priority), array_agg(l.run_at), array_agg(l.first), array_agg(l.kind),
       array_agg(l.queue)
     INTO w_lanes, w_priorities, w_run_ats, w_firsts, w_kinds, w_queues FROM (
@@ -311,6 +318,25 @@ BEGIN
   END IF;
   RETURN NEXT ROW(2, NULL, NULL, NULL, NULL, v_more::integer, v_used, NULL, NULL, c.now, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, v_snapshot::text)::@.claimed;
+END $$;
+
+-- Where the lines begin now, for a reader; last, without a lane, the snapshot and the time (run_at).
+CREATE FUNCTION @.line_starts(p_snapshot pg_snapshot, p_lanes integer[], p_priorities smallint[], p_run_ats bigint[],
+  p_firsts bigint[], p_now bigint)
+RETURNS TABLE (lane integer, priority smallint, run_at bigint, first bigint, snapshot text) LANGUAGE plpgsql STABLE @set AS $$
+#variable_conflict use_column
+DECLARE
+  v_snapshot pg_snapshot;
+  v_lanes integer[]; v_priorities smallint[]; v_run_ats bigint[]; v_firsts bigint[];
+BEGIN
+)sql";
+
+inline constexpr const char* schema_claim_end = R"sql(
+  RETURN QUERY SELECT l.lane, l.priority, x.run_at, x.first, NULL::text
+    FROM unnest(v_lanes, v_priorities, v_run_ats, v_firsts) l(lane, priority, run_at, first)
+    CROSS JOIN LATERAL (SELECT z.run_at, z.first FROM @.ready z WHERE z.lane = l.lane AND z.priority = l.priority
+      AND (z.run_at, z.first) >= (l.run_at, l.first) ORDER BY z.run_at, z.first LIMIT 1) x;
+  RETURN QUERY SELECT NULL::integer, NULL::smallint, coalesce(p_now, @.clock()), NULL::bigint, v_snapshot::text;
 END $$;
 
 -- Ends jobs that a claim found expired (p_expired) or unreadable, where they still wait.

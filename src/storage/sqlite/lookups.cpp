@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <tuple>
 
@@ -22,6 +23,27 @@ std::vector<JobCount> count(Connection& db) {
   }
   std::sort(counts.begin(), counts.end());
   return counts;
+}
+
+std::vector<ReadyAge> oldest_ready(Connection& db, TimePoint now) {
+  std::vector<ReadyAge> ages;
+  Query lane = db.query(sql::ready_lanes);
+  lane.bind(static_cast<int>(JobState::ready));
+  while (lane.step()) {
+    TimePoint since = TimePoint::max();
+    Query line = db.query(sql::first_of_next_priority);
+    for (int above = std::numeric_limits<int>::min();;) {
+      line.bind(lane.number(0), above);
+      if (!line.step()) break;
+      above = line.small(0);
+      since = std::min(since, line.time(1));
+      line.reset();
+    }
+    if (since != TimePoint::max())
+      ages.push_back({lane.string(1), lane.string(2), since, std::max(Duration::zero(), now - since)});
+  }
+  std::sort(ages.begin(), ages.end());
+  return ages;
 }
 
 std::vector<Step> steps(Connection& db, JobId id) {

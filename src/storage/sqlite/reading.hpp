@@ -27,6 +27,7 @@ std::vector<CountFault> recount(Connection& db);
 
 // lookups.cpp
 std::vector<JobCount> count(Connection& db);
+std::vector<ReadyAge> oldest_ready(Connection& db, TimePoint now);
 std::vector<Step> steps(Connection& db, JobId id);
 std::vector<JobId> cancel_requests(Connection& db, NodeId node);
 std::vector<NodeStatus> nodes(Connection& db, const ClockRef& clock);

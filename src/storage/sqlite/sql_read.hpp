@@ -116,6 +116,15 @@ inline constexpr Statement all_lanes{"all_lanes", "SELECT id, queue, kind FROM q
 inline constexpr Statement all_counts{
     "all_counts",
     "SELECT l.queue, l.kind, c.state, c.n FROM quern_totals c JOIN quern_lanes l ON l.id = c.lane"};
+// SEARCH quern_totals USING PRIMARY KEY (state=?), SEARCH quern_lanes USING INTEGER PRIMARY KEY (rowid=?)
+inline constexpr Statement ready_lanes{
+    "ready_lanes",
+    "SELECT quern_lanes.id, queue, kind FROM quern_totals CROSS JOIN quern_lanes ON quern_lanes.id = lane "
+    "WHERE state = ?1 AND n > 0"};
+// SEARCH quern_ready USING PRIMARY KEY (lane=? AND priority>?)
+inline constexpr Statement first_of_next_priority{"first_of_next_priority",
+                                                  "SELECT priority, run_at FROM quern_ready WHERE lane = ?1 "
+                                                  "AND priority > ?2 ORDER BY priority, run_at LIMIT 1"};
 // Small: SCAN quern_queues.
 inline constexpr Statement all_queues{"all_queues", "SELECT name, paused, max_waiting FROM quern_queues"};
 // Small: SCAN quern_nodes.

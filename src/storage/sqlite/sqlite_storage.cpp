@@ -125,6 +125,10 @@ std::vector<JobCount> SqliteStorage::count() {
   return impl_->read([](Connection& db) { return sqlite::count(db); });
 }
 
+std::vector<ReadyAge> SqliteStorage::oldest_ready() {
+  return impl_->read([&](Connection& db) { return sqlite::oldest_ready(db, impl_->clock().now()); });
+}
+
 std::vector<CountFault> SqliteStorage::recount() {
   return impl_->read([](Connection& db) { return sqlite::recount(db); });
 }
