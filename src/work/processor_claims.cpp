@@ -10,8 +10,13 @@
 
 namespace quern::inline v1::detail {
 
+std::size_t ProcessorCore::all_slots() const noexcept {
+  return placement_ != nullptr ? placement_->slots() : static_cast<std::size_t>(options_.max_concurrent_jobs);
+}
+
 std::size_t ProcessorCore::free_slots() const noexcept {
-  return static_cast<std::size_t>(options_.max_concurrent_jobs) - busy_;
+  return placement_ != nullptr ? placement_->free()
+                               : static_cast<std::size_t>(options_.max_concurrent_jobs) - busy_;
 }
 
 namespace {
@@ -33,9 +38,11 @@ ClaimRequest& ProcessorCore::claim_request(std::size_t limit) {
   request.ageing = options_.ageing;
   const int default_attempts = queue_.config().default_max_retries + 1;
   std::size_t count = 0;
-  for (const KindSlots& kind : kinds_) {
+  for (std::size_t i = 0; i < kinds_.size(); ++i) {
+    const KindSlots& kind = kinds_[i];
     const HandlerOptions& options = kind.entry->options;
-    const std::size_t most = room(kind.running, options.concurrency, limit);
+    std::size_t most = room(kind.running, options.concurrency, limit);
+    if (placement_ != nullptr) most = std::min(most, round_.kinds[i]);
     if (most == 0) continue;
     if (count == request.kinds.size()) request.kinds.emplace_back();
     ClaimLimit& asked = request.kinds[count++];
@@ -48,7 +55,9 @@ ClaimRequest& ProcessorCore::claim_request(std::size_t limit) {
 }
 
 const ClaimRequest* ProcessorCore::next_request() {
-  ClaimRequest& request = claim_request(std::min(free_slots(), batch));
+  std::size_t limit = std::min(free_slots(), batch);
+  if (placement_ != nullptr) limit = std::min(limit, round_.limit);
+  ClaimRequest& request = claim_request(limit);
   if (!options_.queues.empty()) {
     if (!request.queues) request.queues.emplace();
     request.queues->clear();
@@ -66,7 +75,16 @@ void ProcessorCore::start_claimed(const ClaimRequest& request, std::vector<Claim
 
 void ProcessorCore::claim_jobs() {
   if (!want_claim_ || free_slots() == 0) return;
-  if (turns_) return claim_in_turns();
+  if (placement_ != nullptr && !placement_->uniform()) return claim_in_rounds();
+  if (placement_ != nullptr && !placement_->next_round(true, round_)) {
+    want_claim_ = false;  // until a run ends, or there are other workers
+    return;
+  }
+  if (turns_) {
+    const std::size_t limit = std::min(free_slots(), batch);
+    want_claim_ = claim_in_turns(limit) == limit;
+    return;
+  }
   const ClaimRequest* const request = next_request();
   if (request == nullptr) {
     want_claim_ = false;  // until a run ends
@@ -75,8 +93,25 @@ void ProcessorCore::claim_jobs() {
   start_claimed(*request, ask(StorageCall::claim, [&] { return storage_.claim(*request); }));
 }
 
-void ProcessorCore::claim_in_turns() {
-  std::size_t left = std::min(free_slots(), batch);
+void ProcessorCore::claim_in_rounds() {
+  bool more = false;
+  for (bool first = true; placement_->next_round(first, round_); first = false) {
+    const std::size_t limit = std::min(round_.limit, batch);
+    std::size_t came = 0;
+    if (turns_) {
+      came = claim_in_turns(limit);
+    } else if (const ClaimRequest* const request = next_request()) {
+      auto claims = ask(StorageCall::claim, [&] { return storage_.claim(*request); });
+      came = claims.size();
+      start(std::move(claims));
+    }
+    more = more || came == limit;
+  }
+  want_claim_ = more;
+}
+
+std::size_t ProcessorCore::claim_in_turns(std::size_t limit) {
+  std::size_t left = limit;
   turns_->begin();
   while (left > 0) {
     const auto turn = turns_->next(left);
@@ -91,15 +126,23 @@ void ProcessorCore::claim_in_turns() {
     }
     turns_->took(*turn, claims.size());
     left -= claims.size();
+    // In a round the kinds' limits are for all of its turns.
+    if (placement_ != nullptr)
+      for (const Claim& claim : claims) --round_.kinds[place_of(claim.kind)];
     start(std::move(claims));
   }
-  want_claim_ = left == 0;
+  return limit - left;
+}
+
+std::size_t ProcessorCore::place_of(std::string_view kind) const {
+  const auto found = std::ranges::lower_bound(kinds_, kind, {},
+                                              [](const KindSlots& k) -> std::string_view { return *k.name; });
+  assert(found != kinds_.end() && *found->name == kind);  // no other kind was asked for
+  return static_cast<std::size_t>(found - kinds_.begin());
 }
 
 std::shared_ptr<ProcessorCore::Run> ProcessorCore::prepare_run(Claim&& claim, SteadyTime steady) {
-  const auto kind = std::ranges::lower_bound(
-      kinds_, claim.kind, {}, [](const KindSlots& k) -> const std::string& { return *k.name; });
-  assert(kind != kinds_.end() && *kind->name == claim.kind);  // no other kind was asked for
+  KindSlots* const kind = &kinds_[place_of(claim.kind)];
   const auto queue = std::ranges::find(options_.queues, claim.queue, &QueueSlots::name);
   if (free_slots_.empty()) {
     slots_.emplace_back();
@@ -130,6 +173,9 @@ std::shared_ptr<ProcessorCore::Run> ProcessorCore::prepare_run(Claim&& claim, St
   slot.run->began.store(SteadyTime{0}, std::memory_order_relaxed);
   slot.run->ended.store(SteadyTime{0}, std::memory_order_relaxed);
   set_alarm(slot, steady + slot.run->timeout);
+  if (placement_ != nullptr)
+    placement_->begin(slot.run->token, slot.run->claim(), static_cast<std::size_t>(kind - kinds_.data()),
+                      steady);
   return slot.run;
 }
 

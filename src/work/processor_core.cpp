@@ -57,6 +57,21 @@ ProcessorOptions checked(ProcessorOptions options, const JobQueueConfig& config)
   return options;
 }
 
+RunPlacement::End end_of(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::completed:
+      return RunPlacement::End::completed;
+    case Outcome::failed:
+    case Outcome::discarded:
+      return RunPlacement::End::failed;
+    case Outcome::snoozed:
+    case Outcome::released:
+    case Outcome::cancelled:
+      break;
+  }
+  return RunPlacement::End::other;
+}
+
 NodeInfo node_info(const ProcessorOptions& options, const HandlerRegistry& handlers) {
   std::array<char, 256> host{};
   if (::gethostname(host.data(), host.size() - 1) != 0) host = {"unknown"};
@@ -83,12 +98,13 @@ NodeInfo node_info(const ProcessorOptions& options, const HandlerRegistry& handl
 }  // namespace
 
 ProcessorCore::ProcessorCore(QueueCore& queue, HandlerRegistry handlers, ProcessorOptions options,
-                             ExecutorPort& executor)
+                             ExecutorPort& executor, RunPlacement* placement)
     : queue_(queue),
       storage_(queue.storage()),
       observers_(queue.observers()),
       options_(checked(std::move(options), queue.config())),
       executor_(executor),
+      placement_(placement),
       waker_(std::make_shared<Waker>()),
       lease_waker_(std::make_shared<Waker>()),
       clock_(storage_.clock()),
@@ -174,9 +190,11 @@ void ProcessorCore::plan_for(TimePoint at, TimePoint now) {
 NextTick ProcessorCore::tick_locked(TimePoint now) noexcept {
   if (stopped()) return {};
   const SteadyTime steady = storage_.clock().steady();
+  tick_at_ = steady;
   try {
     if (!lease_threaded_) lease_.tick(now);
     collect_results();
+    stop_leaving(steady);
     ring_alarms(steady);
     advance_stop(steady);
     if (steady >= storage_retry_at_) {
@@ -232,9 +250,8 @@ void ProcessorCore::show_state() noexcept {
           finishes_.empty() && reports_.empty() && !want_promote_ && !more_upkeep_ && !cancels_suspected_ &&
           lease_.node();
   running_count_.store(busy_, std::memory_order_release);
-  observers_.tell([&](QueueObserver& observer) {
-    observer.on_load(this, busy_, stopped() ? 0 : static_cast<std::size_t>(options_.max_concurrent_jobs));
-  });
+  observers_.tell(
+      [&](QueueObserver& observer) { observer.on_load(this, busy_, stopped() ? 0 : all_slots()); });
   idle_.store(busy_ == 0 && finishes_.empty() && !want_claim_ && !want_promote_ && !more_upkeep_ &&
                   storage_failures_ == 0 && !shared_->anything_new(true),
               std::memory_order_release);
@@ -319,9 +336,10 @@ void ProcessorCore::collect_results() {
     if (slot == nullptr) continue;  // given up before: its result is dropped
     const auto& retry = run->entry->options.retry;
     push_finish(finish_of(*run, retry ? *retry : default_retry_, std::move(run->result), random_), *run);
+    const RunPlacement::End how = end_of(finishes_.back().outcome);
     if (auto report = run->fetch_report()) reports_.push_back({run->claim().ref, std::move(*report)});
     run.reset();
-    end_run(*slot);
+    end_run(*slot, how);
   }
   done_.clear();
   shared_->watched.store(observers_.any(), std::memory_order_relaxed);
@@ -347,7 +365,8 @@ ProcessorCore::Slot* ProcessorCore::slot_of(JobId id) {
   return found == slots_.end() ? nullptr : &*found;
 }
 
-void ProcessorCore::end_run(Slot& slot) {
+void ProcessorCore::end_run(Slot& slot, RunPlacement::End how) {
+  if (placement_ != nullptr) placement_->end(slot.run->token, how, tick_at_);
   --*slot.running_of_kind;
   if (slot.running_of_queue != nullptr) --*slot.running_of_queue;
   if (slot.run.use_count() == 1) {
@@ -386,7 +405,7 @@ void ProcessorCore::flush_progress(SteadyTime steady) {
 void ProcessorCore::flush_finishes(TimePoint now) {
   // What is due comes before what is claimed.
   bool may_claim = storage_.joins_finish_and_claim() && phase_ == Phase::working && !turns_ &&
-                   now < next_due_ && !promote_put_off_;
+                   now < next_due_ && !promote_put_off_ && (placement_ == nullptr || placement_->uniform());
   while (!finishes_.empty()) {
     const std::size_t count = std::min(finishes_.size(), batch);
     const bool last = count == finishes_.size();
@@ -396,7 +415,9 @@ void ProcessorCore::flush_finishes(TimePoint now) {
 }
 
 bool ProcessorCore::flush_some(std::size_t count, bool may_claim) {
-  const ClaimRequest* const request = may_claim && free_slots() > 0 ? next_request() : nullptr;
+  may_claim =
+      may_claim && free_slots() > 0 && (placement_ == nullptr || placement_->next_round(true, round_));
+  const ClaimRequest* const request = may_claim ? next_request() : nullptr;
   const std::span<const Finish> some(finishes_.data(), count);
   Turnover done;
   try {
@@ -441,6 +462,7 @@ void ProcessorCore::flush_one_by_one(std::size_t count) {
 NextTick ProcessorCore::next_tick(TimePoint now, SteadyTime steady) const {
   SteadyTime next = busy_ == 0 ? SteadyTime::max() : next_alarm_;
   const auto sooner = [&](SteadyTime at) { next = std::min(next, at); };
+  if (placement_ != nullptr && busy_ > 0) sooner(placement_->next_stop());
   if (phase_ == Phase::draining) sooner(drain_until_);
   if (phase_ == Phase::stopping) sooner(grace_until_);
   if (phase_ == Phase::leaving) sooner(leave_until_);

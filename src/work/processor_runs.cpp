@@ -122,7 +122,8 @@ void ProcessorCore::ring_alarms(SteadyTime steady) {
     log_to(options_.log, LogLevel::error,
            fmt::format("job {} ({}) ignores its stop for {}; its thread is given up",
                        to_string(state.claim().ref.id), state.claim().kind, to_text(options_.stop_grace)));
-    give_up(slot, given_up_finish(state));
+    const bool lost = state.stop_reason() == StopReason::lost;
+    give_up(slot, given_up_finish(state), lost ? RunPlacement::End::other : RunPlacement::End::ignored_stop);
   }
   next_alarm_ = SteadyTime::max();
   for (const Slot& slot : slots_)
@@ -155,11 +156,21 @@ Finish ProcessorCore::given_up_finish(const RunState& state) const {
   return finish;
 }
 
-void ProcessorCore::give_up(Slot& slot, std::optional<Finish> finish) {
+void ProcessorCore::stop_leaving(SteadyTime steady) {
+  if (placement_ == nullptr) return;
+  placement_->ticked(steady);
+  if (steady < placement_->next_stop()) return;
+  placement_->take_stops(steady, stops_);
+  for (const TaskToken token : stops_)
+    if (Slot* const slot = slot_of(token)) ask_to_stop(*slot, StopReason::shutdown, steady);
+  stops_.clear();
+}
+
+void ProcessorCore::give_up(Slot& slot, std::optional<Finish> finish, RunPlacement::End how) {
   const auto run = slot.run;
   run->give_up();
   executor_.abandon(run->token);
-  end_run(slot);
+  end_run(slot, how);
   if (finish) push_finish(std::move(*finish), *run);
 }
 

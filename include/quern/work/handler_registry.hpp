@@ -13,6 +13,7 @@
 #include "quern/queue/typed_job.hpp"
 #include "quern/work/job_context.hpp"
 #include "quern/work/job_result.hpp"
+#include "quern/work/worker.hpp"
 
 namespace quern::inline v1 {
 
@@ -23,6 +24,8 @@ struct HandlerOptions {
   int max_attempts = 0;                ///< 0: as the configuration says. A job's own goes first.
   int concurrency = 0;  ///< At most so many at once on this processor. 0: no limit but its slots.
   std::string queue{};  ///< Where jobs of this kind wait unless an enqueue says otherwise.
+  /// What a job needs while it runs, for the budgets of a WorkerPool and its workers. A Processor has none.
+  Resources cost{};
 };
 
 /// Runs one job. May be called from many threads at once. An exception is a failure with its message kept.

@@ -9,6 +9,9 @@
 
 namespace quern::inline v1 {
 
+template <Storage S = AnyStorage, Executor E = ThreadExecutor>
+class WorkerPool;
+
 /// Runs a queue's jobs with a host's handlers.
 ///
 ///     quern::Processor processor{queue, handlers, {.max_concurrent_jobs = 8}};
@@ -31,7 +34,7 @@ class Processor {
   /// The queue must outlive the processor; the handlers are copied. Kinds get the defaults that their
   /// handlers name. Throws InvalidArgument for options out of range.
   explicit Processor(JobQueue<S>& queue, HandlerRegistry handlers, ProcessorOptions options = {})
-      : core_(queue.core(), std::move(handlers), std::move(options), executor_) {}
+      : Processor(queue, std::move(handlers), std::move(options), nullptr) {}
   Processor(const Processor&) = delete;
   Processor& operator=(const Processor&) = delete;
   ~Processor() {
@@ -105,6 +108,11 @@ class Processor {
   [[nodiscard]] E& executor() noexcept { return executor_.executor; }
 
  private:
+  friend class WorkerPool<S, E>;
+  Processor(JobQueue<S>& queue, HandlerRegistry handlers, ProcessorOptions options,
+            detail::RunPlacement* placement)
+      : core_(queue.core(), std::move(handlers), std::move(options), executor_, placement) {}
+
   struct ExecutorAdapter final : detail::ExecutorPort {
     void post(TaskToken token, std::function<void()> task) override { executor.post(token, std::move(task)); }
     void abandon(TaskToken token) override { executor.abandon(token); }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "quern/core/log.hpp"
@@ -16,6 +17,7 @@
 #include "quern/core/runner.hpp"
 #include "quern/queue/queue_core.hpp"
 #include "quern/work/detail/queue_turns.hpp"
+#include "quern/work/detail/run_placement.hpp"
 #include "quern/work/detail/run_state.hpp"
 #include "quern/work/executor.hpp"
 #include "quern/work/handler_registry.hpp"
@@ -89,7 +91,9 @@ class ExecutorPort {
 ///             when it is back.
 class ProcessorCore final : private StorageObserver, private RunPort, private ExecutorHelper {
  public:
-  ProcessorCore(QueueCore& queue, HandlerRegistry handlers, ProcessorOptions options, ExecutorPort& executor);
+  /// Where a `placement` is given it says what may begin, instead of `max_concurrent_jobs`; it must outlive this.
+  ProcessorCore(QueueCore& queue, HandlerRegistry handlers, ProcessorOptions options, ExecutorPort& executor,
+                RunPlacement* placement = nullptr);
   ~ProcessorCore() override;
 
   NextTick tick(TimePoint now) noexcept;
@@ -181,9 +185,14 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   /// What the next claim asks for; null where it can't ask for anything. For an order by priority.
   [[nodiscard]] const ClaimRequest* next_request();
   void start_claimed(const ClaimRequest& request, std::vector<Claim> claims);
-  void claim_in_turns();
-  /// For at most `limit` jobs, as far as the kinds' limits allow.
+  /// What the placement has room for, round by round.
+  void claim_in_rounds();
+  /// At most `limit` jobs, in the order of the queues' turns; how many came.
+  std::size_t claim_in_turns(std::size_t limit);
+  /// For at most `limit` jobs, as far as the kinds' limits and the round allow.
   [[nodiscard]] ClaimRequest& claim_request(std::size_t limit);
+  /// The place of a kind that was asked for, in `kinds_`.
+  [[nodiscard]] std::size_t place_of(std::string_view kind) const;
   /// How many more jobs of the queue may run here, at most `limit`.
   [[nodiscard]] std::size_t room_in(const QueueSlots& queue, std::size_t limit) const;
   /// Records the ends, and where nothing else is to be done first claims with the last of them.
@@ -203,8 +212,10 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   /// The slot of a run that has not ended; null when it has.
   [[nodiscard]] Slot* slot_of(TaskToken token);
   [[nodiscard]] Slot* slot_of(JobId id);
-  void end_run(Slot& slot);
-  void give_up(Slot& slot, std::optional<Finish> finish);
+  void end_run(Slot& slot, RunPlacement::End how);
+  /// Asks runs to stop whose worker goes.
+  void stop_leaving(SteadyTime steady);
+  void give_up(Slot& slot, std::optional<Finish> finish, RunPlacement::End how = RunPlacement::End::other);
   /// To be recorded.
   void push_finish(Finish finish, const Run& run);
   /// So many of them, the first ones, have been.
@@ -215,6 +226,7 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   void set_alarm(Slot& slot, SteadyTime at);
   void ask_to_stop(Slot& slot, StopReason reason, SteadyTime steady);
   void enter(Phase phase, SteadyTime steady);
+  [[nodiscard]] std::size_t all_slots() const noexcept;
   [[nodiscard]] std::size_t free_slots() const noexcept;
   [[nodiscard]] NextTick next_tick(TimePoint now, SteadyTime steady) const;
   void storage_failed(const std::exception& error, SteadyTime steady);
@@ -229,6 +241,7 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   QueueObservers& observers_;
   const ProcessorOptions options_;
   ExecutorPort& executor_;
+  RunPlacement* const placement_;
   const std::shared_ptr<Waker> waker_;
   const std::shared_ptr<Waker> lease_waker_;
   const ClockRef clock_;
@@ -258,7 +271,10 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   std::vector<int> running_of_queue_;                 // of options_.queues
   std::vector<std::shared_ptr<Run>> done_;            // only within collect_results
   std::vector<std::shared_ptr<ExecutorTask>> tasks_;  // only within start
+  std::vector<TaskToken> stops_;                      // only within stop_leaving
   ClaimRequest request_;                              // kept for its memory
+  RunPlacement::Round round_;                         // the same; where there is a placement
+  SteadyTime tick_at_{0};                             // of this tick
   std::optional<QueueTurns> turns_;
   std::vector<Finish> finishes_;
   std::vector<RunReport>
