@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr std::array<bench::Section<bench::Settings>, 14> sections{
+constexpr std::array<bench::Section<bench::Settings>, 15> sections{
     {{"json", bench::json},
      {"memory", bench::memory},
      {"memory-parts", bench::memory_parts},
@@ -23,7 +23,8 @@ constexpr std::array<bench::Section<bench::Settings>, 14> sections{
      {"sqlite-depth", bench::sqlite_depth},
      {"list", bench::list},
      {"idle", bench::idle},
-     {"watched", bench::watched}}};
+     {"watched", bench::watched},
+     {"isolated", bench::isolated}}};
 
 }  // namespace
 

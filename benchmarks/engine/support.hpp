@@ -96,5 +96,6 @@ void sqlite_depth(const Settings& settings);
 void list(const Settings& settings);
 void idle(const Settings& settings);
 void watched(const Settings& settings);
+void isolated(const Settings& settings);
 
 }  // namespace bench

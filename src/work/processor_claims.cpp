@@ -126,9 +126,12 @@ std::shared_ptr<ProcessorCore::Run> ProcessorCore::prepare_run(Claim&& claim, St
     ++*slot.running_of_queue;
   }
   ++busy_;
+  slot.run->patient = kind->entry->options.isolation == Isolation::none;
   slot.run->claimed = steady;
   slot.run->began.store(SteadyTime{0}, std::memory_order_relaxed);
   slot.run->ended.store(SteadyTime{0}, std::memory_order_relaxed);
+  slot.run->cpu.store(Duration{0}, std::memory_order_relaxed);
+  slot.run->peak_memory.store(0, std::memory_order_relaxed);
   set_alarm(slot, steady + slot.run->timeout);
   return slot.run;
 }

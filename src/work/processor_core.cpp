@@ -57,6 +57,16 @@ ProcessorOptions checked(ProcessorOptions options, const JobQueueConfig& config)
   return options;
 }
 
+HandlerRegistry checked(HandlerRegistry handlers) {
+  for (const auto& [kind, entry] : handlers.entries())
+    if (entry.options.isolation == Isolation::process && !handlers.isolation_started())
+      throw InvalidArgument(
+          fmt::format("handlers[{}].isolation", kind),
+          "is `process`, and isolation was not started: call handlers.start_isolation() early in "
+          "main, while the program has one thread");
+  return handlers;
+}
+
 NodeInfo node_info(const ProcessorOptions& options, const HandlerRegistry& handlers) {
   std::array<char, 256> host{};
   if (::gethostname(host.data(), host.size() - 1) != 0) host = {"unknown"};
@@ -92,7 +102,8 @@ ProcessorCore::ProcessorCore(QueueCore& queue, HandlerRegistry handlers, Process
       waker_(std::make_shared<Waker>()),
       lease_waker_(std::make_shared<Waker>()),
       clock_(storage_.clock()),
-      shared_(std::make_shared<Shared>(std::move(handlers), queue.config().limits, waker_, clock_)),
+      shared_(std::make_shared<Shared>(checked(std::move(handlers)), queue.config().limits,
+                                       options_.stop_grace, waker_, clock_)),
       lease_(storage_, node_info(options_, shared_->handlers), options_.log),
       default_retry_(queue.config().retry_policy()),
       random_(options_.seed) {
