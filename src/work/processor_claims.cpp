@@ -126,6 +126,7 @@ std::shared_ptr<ProcessorCore::Run> ProcessorCore::prepare_run(Claim&& claim, St
     ++*slot.running_of_queue;
   }
   ++busy_;
+  if (shared_->flight) shared_->flight->claimed(slot.run->token, slot.run->claim().ref);
   slot.run->patient = kind->entry->options.isolation == Isolation::none;
   slot.run->claimed = steady;
   slot.run->began.store(SteadyTime{0}, std::memory_order_relaxed);

@@ -115,6 +115,11 @@ ProcessorCore::ProcessorCore(QueueCore& queue, HandlerRegistry handlers, Process
                                .timeout = entry.options.timeout});
   for (const auto& [kind, entry] : shared_->handlers.entries()) kinds_.push_back({&kind, &entry});
   running_of_queue_.resize(options_.queues.size());
+  if (!options_.flight_record.empty()) {
+    shared_->flight = std::make_unique<FlightRecord>(options_.flight_record,
+                                                     static_cast<std::size_t>(options_.max_concurrent_jobs));
+    left_behind_ = shared_->flight->take_left();
+  }
   const SteadyTime steady = storage_.clock().steady();
   prune_at_ = steady + queue_.config().cleanup_interval;
   storage_.observe(*this);
@@ -274,11 +279,13 @@ void ProcessorCore::use_storage(TimePoint now, SteadyTime steady) {
     lease_.join();
     lease_waker_->wake();
   }
+  if (!left_behind_.empty()) settle_flight();
   const std::size_t busy = busy_;
   flush_progress(steady);
   flush_finishes(now);
   if (phase_ == Phase::leaving) {
     lease_.leave();
+    if (shared_->flight) shared_->flight->clear();
     enter(Phase::stopped, steady);
     return;
   }

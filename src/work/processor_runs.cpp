@@ -23,7 +23,11 @@ void ProcessorCore::Run::run(std::shared_ptr<ExecutorTask> keeps) noexcept {
   engine_of_this_thread = engine;
   const bool watched = shared->watched.load(std::memory_order_relaxed);
   if (watched) began.store(shared->clock.steady(), std::memory_order_relaxed);
+  // An isolated handler can't take this process along.
+  FlightRecord* const flight = entry->options.isolation == Isolation::none ? shared->flight.get() : nullptr;
+  if (flight != nullptr) flight->begin(token);
   result = call_handler();
+  if (flight != nullptr) flight->end(token);
   if (watched) ended.store(shared->clock.steady(), std::memory_order_relaxed);
   engine_of_this_thread = nullptr;
   const auto with = shared;  // the run itself may be gone as soon as the engine has seen its result

@@ -39,6 +39,7 @@ struct ProcessorCore::Shared {
   const Duration stop_grace;
   const std::shared_ptr<Waker> waker;
   const ClockRef clock;
+  std::unique_ptr<FlightRecord> flight;  // set before there are runs, or not at all
   /// True while somebody watches, so that runs note when they begin and end.
   std::atomic<bool> watched{false};
   std::atomic<bool> work{true};
