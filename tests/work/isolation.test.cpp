@@ -1,4 +1,5 @@
 // What a handler in a process of its own can do, and what its host sees of it.
+#include <algorithm>
 #include <mutex>
 #include <nlohmann/json.hpp>
 
@@ -317,27 +318,29 @@ TEST_CASE("whoever watches the queue is told what an isolated attempt has used",
 }
 
 TEST_CASE("many isolated jobs run at once and leave nothing behind", "[isolation]") {
-  Whisper whisper;
   IsolatedEngine engine;
-  engine.on("work", [&](JobContext& context) {
+  engine.on("work", [](JobContext& context) {
     if (context.id().value % 5 == 0 && context.attempt() == 1) std::abort();
     context.progress(50);
-    return JobResult::completed({{"server", ::getppid()}});
+    return JobResult::completed();
   });
+  engine.on("server", [](JobContext&) { return JobResult::completed(nlohmann::json(::getppid())); });
   engine.start({.ready = 3});
-  const auto first = engine.run("work");
-  const auto server = engine.run("work").result->as<nlohmann::json>()["server"].get<pid_t>();
-  const auto own_before = open_files(::getpid());
+  const auto server = engine.run("server").result->as<pid_t>();
+  REQUIRE(eventually([&] { return children_of(server).size() == 3; }));
+  const auto own_before = open_pipes(::getpid());
   const auto servers_before = open_files(server);
   std::vector<quern::JobId> ids;
   for (int i = 0; i < 120; ++i) ids.push_back(engine.add("work", {.max_attempts = 2}));
   engine.drain({.max_concurrent_jobs = 24});
   for (const auto id : ids) REQUIRE(engine.job(id).state == JobState::completed);
-  CHECK(open_files(::getpid()) == own_before);
+  CHECK(open_pipes(::getpid()) == own_before);
   CHECK(eventually([&] { return open_files(server) == servers_before; }));
   // Those that are ready for the next jobs, and no other one, alive or not.
-  CHECK(eventually([&] { return children_of(server).size() == 3; }));
-  for (const auto& child : children_of(server)) CHECK(child.state != 'Z');
+  CHECK(eventually([&] {
+    const auto children = children_of(server);
+    return children.size() == 3 && std::ranges::count(children, 'Z', &ProcessLine::state) == 0;
+  }));
   const auto guard = process_line(server)->parent;
   CHECK(process_line(guard)->parent == ::getpid());
   const WatchedProcess server_process(server);

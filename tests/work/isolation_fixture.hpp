@@ -59,6 +59,17 @@ inline std::size_t open_files(pid_t process) {
   return entries_of("/proc/" + std::to_string(process) + "/fd");
 }
 
+/// Those that a run has, and not what a storage may open when it needs it.
+inline std::size_t open_pipes(pid_t process) {
+  std::size_t count = 0;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/fd")) {
+    const std::string what = std::filesystem::read_symlink(entry.path(), error).string();
+    if (what.starts_with("pipe:") || what.starts_with("anon_inode:")) ++count;
+  }
+  return count;
+}
+
 /// Threads of an earlier test may be on their last steps.
 inline void be_alone() {
   [[maybe_unused]] const bool alone =
