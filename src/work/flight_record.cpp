@@ -81,7 +81,7 @@ FlightRecord::FlightRecord(const std::string& path, std::size_t slots) : slots_(
   struct flock whole{};
   whole.l_type = F_WRLCK;
   whole.l_whence = SEEK_SET;
-  const std::pair<std::uint64_t, std::uint64_t> name{facts.st_dev, facts.st_ino};
+  const std::pair name{static_cast<std::uint64_t>(facts.st_dev), static_cast<std::uint64_t>(facts.st_ino)};
   const std::lock_guard lock(open_mutex);
   if (open_files().contains(name)) {
     // Closing it would give up the lock that the other one counts on, so it stays open; it is one of few.
@@ -97,13 +97,11 @@ FlightRecord::FlightRecord(const std::string& path, std::size_t slots) : slots_(
       (before.size() < sizeof(Head) || std::memcmp(before.data(), magic.data(), magic.size()) != 0))
     refuse(path, "is no flight record, and is left as it is");
   const std::size_t bytes = sizeof(Head) + slots * sizeof(Slot);
-  if (::ftruncate(opened.file, 0) != 0 || ::ftruncate(opened.file, static_cast<off_t>(bytes)) != 0)
+  // All of it is written, since a hole on a full disk would be a SIGBUS later.
+  const std::vector<char> empty(bytes);
+  if (::ftruncate(opened.file, 0) != 0 ||
+      ::pwrite(opened.file, empty.data(), bytes, 0) != static_cast<ssize_t>(bytes))
     fail("can't be written");
-  // A hole on a full disk would be a SIGBUS later.
-  if (const int error = ::posix_fallocate(opened.file, 0, static_cast<off_t>(bytes)); error != 0) {
-    errno = error;
-    fail("has no room on its disk");
-  }
   void* const map = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, opened.file, 0);
   if (map == MAP_FAILED) fail("can't be mapped");
   map_ = map;

@@ -314,10 +314,12 @@ JobResult IsolatedRun::conclude() {
   if (end_ && end_->error != 0)
     return JobResult::snoozed(no_process_wait, fmt::format("no process can be made for it: {}",
                                                            std::generic_category().message(end_->error)));
+  // It may have ended by itself just before it was killed.
+  const bool by_kill = !end_ || (WIFSIGNALED(end_->status) && WTERMSIG(end_->status) == SIGKILL);
   std::string why;
-  if (killed_ == Killed::ignored_stop)
+  if (killed_ == Killed::ignored_stop && by_kill)
     why = fmt::format("its process went on for {} after its stop and was killed", to_text(grace_));
-  else if (killed_ == Killed::lingered)
+  else if (killed_ == Killed::lingered && by_kill)
     why = "its process closed the way to its host and was killed";
   else if (killed_ == Killed::spoke_nonsense)
     why = fmt::format("its process sent what is no message ({}) and was killed", nonsense_);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "isolation_fixture.hpp"
+#include "support/engine.hpp"
 
 using namespace quern_test;
 using Catch::Matchers::ContainsSubstring;
@@ -110,15 +111,20 @@ TEST_CASE("each outcome of an isolated handler is the job's", "[isolation]") {
   CHECK(snoozed.snoozes == 2);
 }
 
+namespace {
+/// A JSON text of so many letters.
+Payload quoted(std::size_t letters) {
+  std::string text(letters + 2, 'x');
+  text.front() = text.back() = '"';
+  return Payload::json(std::move(text));
+}
+}  // namespace
+
 TEST_CASE("a result of several hundred kilobytes comes over whole and one beyond the limit is a failure",
           "[isolation]") {
   IsolatedEngine engine;
-  engine.on("large", [](JobContext&) {
-    return JobResult::completed(Payload::json('"' + std::string(900'000, 'x') + '"'));
-  });
-  engine.on("too large", [](JobContext&) {
-    return JobResult::completed(Payload::json('"' + std::string(2'000'000, 'x') + '"'));
-  });
+  engine.on("large", [](JobContext&) { return JobResult::completed(quoted(900'000)); });
+  engine.on("too large", [](JobContext&) { return JobResult::completed(quoted(2'000'000)); });
   engine.start();
   CHECK(engine.run("large").result->text().size() == 900'002);
   CHECK_THAT(engine.failure("too large"), ContainsSubstring("result"));
@@ -239,6 +245,65 @@ TEST_CASE("what the host refuses of an isolated handler comes back as the same e
   CHECK(fields[3] == "nothing");
   CHECK_THAT(fields[4], ContainsSubstring("step|step: "));
   CHECK_THAT(fields[5], ContainsSubstring("step|step: "));
+}
+
+TEST_CASE("a storage that fails within a step of an isolated handler is told to the handler", "[isolation]") {
+  quern::HandlerRegistry handlers;
+  handlers.on(
+      "steps",
+      [](JobContext& context) {
+        try {
+          context.step("one", [] {});
+        } catch (const quern::StorageError& e) {
+          return JobResult::discarded(std::string(e.what()) + (e.transient() ? ", for now" : ", for ever"));
+        }
+        return JobResult::completed();
+      },
+      IsolatedEngine::isolated());
+  be_alone();
+  handlers.start_isolation();
+  Engine engine;
+  engine.handlers = handlers;
+  engine.storage.before = [](std::string_view call) {
+    if (call == "save_step") throw quern::StorageError("the disk is full", true);
+  };
+  const auto id = engine.queue.enqueue("steps", Payload()).id;
+  const auto processor = engine.processor();
+  engine.settle(*processor);
+  CHECK(engine.job(id).end_message == "the disk is full, for now");
+}
+
+TEST_CASE("a step of an isolated handler whose run is lost throws RunLost and another run does the job",
+          "[isolation]") {
+  Whisper whisper;
+  quern::HandlerRegistry handlers;
+  handlers.on(
+      "steps",
+      [&](JobContext& context) {
+        try {
+          context.step("one", [] {});
+        } catch (const quern::RunLost&) {
+          whisper.say("lost");
+          throw;
+        }
+        return JobResult::completed(nlohmann::json(context.fence()));
+      },
+      IsolatedEngine::isolated());
+  be_alone();
+  handlers.start_isolation();
+  Engine engine;
+  engine.handlers = handlers;
+  bool done = false;
+  engine.storage.before = [&](std::string_view call) {
+    if (call != "save_step" || std::exchange(done, true)) return;
+    engine.clock.advance(1h);
+    (void)engine.port.rescue(10, 3);
+  };
+  const auto id = engine.queue.enqueue("steps", Payload()).id;
+  const auto processor = engine.processor();
+  engine.pass(*processor, 1s);
+  CHECK(whisper.hear(0ms) == "lost");
+  CHECK(engine.job(id).result->text() == "2");
 }
 
 TEST_CASE("middleware runs around an isolated handler in its process", "[isolation]") {
