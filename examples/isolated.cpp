@@ -1,4 +1,5 @@
-// Jobs whose handler may crash, hang or eat all memory, and a host that goes on: each attempt has a process of its own.
+// Jobs whose handler may crash, hang or eat all memory, and a host that goes on: each attempt has a process
+// of its own.
 #include <cstdio>
 #include <cstdlib>
 #include <quern/quern.hpp>

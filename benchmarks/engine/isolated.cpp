@@ -35,7 +35,8 @@ double fork_and_wait(std::size_t count) {
   return watch.seconds() * 1e6 / static_cast<double>(count);
 }
 
-/// Microseconds for a job, with so many at once. Forks a server of its own, so this process must have one thread.
+/// Microseconds for a job, with so many at once. Forks a server of its own, so this process must have one
+/// thread.
 double run(quern::Isolation isolation, int ready, int slots, std::size_t count) {
   auto handlers = quern::HandlerRegistry().on<SendDigest>([](const SendDigest&) {}, {.isolation = isolation});
   if (isolation == quern::Isolation::process) {

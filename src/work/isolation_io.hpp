@@ -42,7 +42,8 @@ struct FdPair {
   Fd far;
 };
 
-// All are closed by exec, and none is a standard stream. Each throws std::system_error when there is none to be had.
+// All are closed by exec, and none is a standard stream. Each throws std::system_error when there is none to
+// be had.
 /// Two ends of a socket that keeps messages apart, or of a stream.
 [[nodiscard]] FdPair packet_pair();
 [[nodiscard]] FdPair stream_pair();

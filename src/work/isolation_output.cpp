@@ -12,7 +12,8 @@
 namespace quern::inline v1::detail {
 namespace {
 
-/// What a runner can have left in its pipe at its end: more can only come from processes that it has left behind.
+/// What a runner can have left in its pipe at its end: more can only come from processes that it has left
+/// behind.
 constexpr std::size_t most_left = std::size_t{1} << 20U;
 
 /// Where nobody reads it, it is dropped: the signal that comes with that must not reach the host.

@@ -8,8 +8,8 @@
 
 namespace quern::inline v1::detail {
 
-/// What a runner writes to standard error: passed on line by line, and its end kept for the error of a process that
-/// dies. For one thread.
+/// What a runner writes to standard error: passed on line by line, and its end kept for the error of a
+/// process that dies. For one thread.
 class RunnerOutput {
  public:
   /// How much of it an error shows.

@@ -226,8 +226,8 @@ void IsolatedRun::read_line() {
     server_died_ = true;
 }
 
-/// Does what `request` does, and sends how that went. What the runner can't have sent in good order is nonsense; what
-/// a handler may have got wrong it is told.
+/// Does what `request` does, and sends how that went. What the runner can't have sent in good order is
+/// nonsense; what a handler may have got wrong it is told.
 template <class Request>
 void IsolatedRun::answer(const Request& request) {
   AnswerMessage answer;

@@ -13,9 +13,10 @@ struct RunUsage {
   std::uint64_t peak_memory = 0;
 };
 
-/// Runs a handler in a process of its own and waits for its end, as the handler's thread would: `state` gets its
-/// progress and follow-ups, storages its steps. The process has gone when this returns, whatever it did; where even
-/// SIGKILL does not end it, this returns some seconds later. `grace` bounds the handler's own after a stop.
+/// Runs a handler in a process of its own and waits for its end, as the handler's thread would: `state` gets
+/// its progress and follow-ups, storages its steps. The process has gone when this returns, whatever it did;
+/// where even SIGKILL does not end it, this returns some seconds later. `grace` bounds the handler's own
+/// after a stop.
 [[nodiscard]] JobResult run_isolated(ForkServer& server, const HandlerOptions& handler, RunState& state,
                                      const JobLimits& limits, Duration grace, RunUsage& usage) noexcept;
 

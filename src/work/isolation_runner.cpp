@@ -239,7 +239,8 @@ void offer_to_the_kernel() noexcept {
   if (file) static_cast<void>(!::write(file.get(), "1000", 4));
 }
 
-/// A handler that calls `exit` must not run what the host has registered for its own end: that would happen twice.
+/// A handler that calls `exit` must not run what the host has registered for its own end: that would happen
+/// twice.
 void leave_at_exit() {
 #if defined(__GLIBC__)
   ::on_exit(

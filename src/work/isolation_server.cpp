@@ -66,7 +66,8 @@ bool host_is_gone(int control) noexcept {
   return ::poll(&look, 1, 0) > 0 && (look.revents & (POLLHUP | POLLERR)) != 0;
 }
 
-/// Keeps a server running, and does nothing else: what it has of the host's memory stays as it was at the fork.
+/// Keeps a server running, and does nothing else: what it has of the host's memory stays as it was at the
+/// fork.
 [[noreturn]] void keep_server(Fd control, const HandlerRegistry& handlers, int ready) noexcept {
   ::setpgid(0, 0);  // what a terminal sends to the host's group is the host's business
   reset_signals();

@@ -40,8 +40,8 @@ class ForkServer {
   int guard_ = -1;
 };
 
-/// The server's life: forks runners for who asks over `control`, and tells how they end. It ends with the other end of
-/// `control`, together with all of its runners.
+/// The server's life: forks runners for who asks over `control`, and tells how they end. It ends with the
+/// other end of `control`, together with all of its runners.
 [[noreturn]] void serve_forks(Fd control, const HandlerRegistry& handlers, int ready) noexcept;
 
 }  // namespace quern::inline v1::detail

@@ -13,9 +13,9 @@
 #include "quern/work/job_context.hpp"
 #include "quern/work/job_result.hpp"
 
-// What goes over the channel between the host's thread and the runner: four bytes of length, one of type, and a
-// struct with QUERN_FIELDS as JSON. The runner is not trusted: what it sends is bounded and checked like any JSON
-// from outside, and what does not fit is one failed attempt.
+// What goes over the channel between the host's thread and the runner: four bytes of length, one of type, and
+// a struct with QUERN_FIELDS as JSON. The runner is not trusted: what it sends is bounded and checked like
+// any JSON from outside, and what does not fit is one failed attempt.
 
 namespace quern::inline v1::detail {
 
@@ -163,7 +163,8 @@ struct ResultMessage {
 };
 QUERN_FIELDS(ResultMessage, outcome, undecodable, message, result, again)
 
-// To messages and back. Those that read what a runner said throw InvalidArgument for values that there are not.
+// To messages and back. Those that read what a runner said throw InvalidArgument for values that there are
+// not.
 [[nodiscard]] ClaimFields fields_of(const Claim& claim);
 [[nodiscard]] Claim claim_of(ClaimFields&& fields);
 [[nodiscard]] LimitFields fields_of(const JobLimits& limits);

@@ -19,7 +19,8 @@ namespace {
 constexpr Duration soon = std::chrono::milliseconds(1);
 /// By how much the same time may differ when it is told from two readings of the clocks.
 constexpr Duration clock_jitter = std::chrono::microseconds(100);
-/// How long a storage that has failed is left alone at first, less jitter, and when it then tells of something.
+/// How long a storage that has failed is left alone at first, less jitter, and when it then tells of
+/// something.
 constexpr Duration first_storage_wait = std::chrono::milliseconds(100);
 
 ProcessorOptions checked(ProcessorOptions options, const JobQueueConfig& config) {
@@ -292,8 +293,8 @@ void ProcessorCore::use_storage(TimePoint now, SteadyTime steady) {
   look_for_changes(steady);
   look_for_cancels(steady);
   if (phase_ == Phase::working) {
-    // Where only somebody says that something has changed, that is most often a ready job: it is to begin first.
-    // So what is not known to be due waits, but never for a second tick.
+    // Where only somebody says that something has changed, that is most often a ready job: it is to begin
+    // first. So what is not known to be due waits, but never for a second tick.
     if (now >= next_due_ || promote_put_off_) promote(now);
     maintain(steady);
     claim_jobs();

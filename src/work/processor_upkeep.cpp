@@ -74,8 +74,8 @@ void ProcessorCore::maintain(SteadyTime steady) {
 void ProcessorCore::settle_flight() {
   const bool noted = std::ranges::any_of(left_behind_, &FlightRecord::Left::crashed);
   const auto suspect = [&](const FlightRecord::Left& left) { return noted ? left.crashed : left.running; };
-  // Suspects are left to be rescued, which counts the crash. The others are handed back in the name of the node that ran
-  // them: where somebody has rescued them before, the storage calls them lost.
+  // Suspects are left to be rescued, which counts the crash. The others are handed back in the name of the
+  // node that ran them: where somebody has rescued them before, the storage calls them lost.
   std::vector<Finish> back;
   std::string suspects;
   for (const FlightRecord::Left& left : left_behind_) {

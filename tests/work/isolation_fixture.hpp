@@ -158,7 +158,8 @@ class Whisper {
   std::array<int, 2> ends_{};
 };
 
-/// An engine whose handlers may be isolated, on this thread, the machine's clock and the storage of EngineStorage.
+/// An engine whose handlers may be isolated, on this thread, the machine's clock and the storage of
+/// EngineStorage.
 struct IsolatedEngine {
   quern::HandlerRegistry handlers;
   std::optional<EngineStorage> own;

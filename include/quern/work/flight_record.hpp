@@ -11,18 +11,19 @@
 
 namespace quern::inline v1 {
 
-/// For a host's own handler of SIGSEGV, SIGABRT and the like, which quern never installs: notes in the flight record
-/// that the job which runs on the calling thread, if any, has crashed the process. Async-signal-safe.
+/// For a host's own handler of SIGSEGV, SIGABRT and the like, which quern never installs: notes in the flight
+/// record that the job which runs on the calling thread, if any, has crashed the process. Async-signal-safe.
 void note_crash() noexcept;
 
 namespace detail {
 
 /// Which jobs a processor runs, in a small file that outlives the process: `ProcessorOptions::flight_record`.
 ///
-/// Contract  whoever opens the file after its process has died learns what was under way there. What the storage knows is
-///           only which jobs the process had claimed; those that waited for a thread can't have been what killed it.
-/// Cost      a few stores into mapped memory per run; no system call. The kernel keeps them when the process dies, not
-///           when the machine does; what is read then is old, and the storage calls such runs lost.
+/// Contract  whoever opens the file after its process has died learns what was under way there. What the
+///           storage knows is only which jobs the process had claimed; those that waited for a thread can't
+///           have been what killed it.
+/// Cost      a few stores into mapped memory per run; no system call. The kernel keeps them when the process
+///           dies, not when the machine does; what is read then is old, and the storage calls such runs lost.
 /// Files     one process has it at a time: it is locked until that ends.
 /// Threads   each run's calls come one after another, those of different runs at any time.
 class FlightRecord {
@@ -34,8 +35,8 @@ class FlightRecord {
     bool crashed = false;  ///< It was running on the thread that called `note_crash`.
   };
 
-  /// Opens the file, or makes it, for so many runs at once. Throws InvalidArgument (field "flight_record") when it can't
-  /// be used, is something else, or belongs to another processor.
+  /// Opens the file, or makes it, for so many runs at once. Throws InvalidArgument (field "flight_record")
+  /// when it can't be used, is something else, or belongs to another processor.
   FlightRecord(const std::string& path, std::size_t slots);
   FlightRecord(const FlightRecord&) = delete;
   FlightRecord& operator=(const FlightRecord&) = delete;

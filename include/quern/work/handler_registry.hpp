@@ -25,8 +25,8 @@ struct HandlerOptions {
   int max_attempts = 0;                ///< 0: as the configuration says. A job's own goes first.
   int concurrency = 0;  ///< At most so many at once on this processor. 0: no limit but its slots.
   std::string queue{};  ///< Where jobs of this kind wait unless an enqueue says otherwise.
-  /// `process`: a crash, a hang or a leak of the handler is one failed attempt and harms nothing else. Costs some
-  /// 0.5 ms for each attempt, and needs `start_isolation`.
+  /// `process`: a crash, a hang or a leak of the handler is one failed attempt and harms nothing else. Costs
+  /// about as much as one and a half forks for each attempt, and needs `start_isolation`.
   Isolation isolation = Isolation::none;
   IsolationLimits limits{};  ///< Of an isolated attempt.
 };
@@ -66,17 +66,18 @@ class HandlerRegistry {
   /// InvalidArgument after `start_isolation`: isolated handlers would go without it.
   HandlerRegistry& use(Middleware middleware);
 
-  /// Forks the processes that isolated handlers will be forked from, with the handlers as they are now: all isolated kinds and
-  /// all middleware must be there. To be called early in main, while the program has one thread; best before storages are
-  /// opened, since children inherit what is open. A copy of this registry, as a Processor has it, shares them; they
-  /// end with the last one, and when this process does, however it ends.
+  /// Forks the processes that isolated handlers will be forked from, with the handlers as they are now: all
+  /// isolated kinds and all middleware must be there. To be called early in main, while the program has one
+  /// thread; best before storages are opened, since children inherit what is open. A copy of this registry,
+  /// as a Processor has it, shares them; they end with the last one, and when this process does, however it
+  /// ends.
   ///
-  /// An isolated handler runs with the memory that the program had at this call. Its JobContext works as ever, and
-  /// middleware runs around it in its process. What it changes in memory is gone with its process; it must open files,
-  /// connections and storages of its own.
+  /// An isolated handler runs with the memory that the program had at this call. Its JobContext works as
+  /// ever, and middleware runs around it in its process. What it changes in memory is gone with its process;
+  /// it must open files, connections and storages of its own.
   ///
-  /// Throws InvalidArgument: where this process has other threads, a second call, options out of range, on systems other
-  /// than Linux. Throws std::system_error when no process can be made.
+  /// Throws InvalidArgument: where this process has other threads, a second call, options out of range, on
+  /// systems other than Linux. Throws std::system_error when no process can be made.
   HandlerRegistry& start_isolation(IsolationOptions options = {});
   [[nodiscard]] bool isolation_started() const noexcept { return fork_server_ != nullptr; }
   /// Of `start_isolation`; null before.

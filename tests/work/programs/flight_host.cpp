@@ -1,7 +1,7 @@
-// A host for a test: works on a SQLite file until one of its jobs brings it down.
-//   quern_flight_host FOLDER [note]
-// Runs jobs of the kinds "guilty" (crashes the process once two "busy" ones run), "busy" (waits for ever) and "waiting" in
-// FOLDER/jobs.db, with a flight record in FOLDER/flight. `note`: its handler of SIGABRT notes the crash.
+// A host for a test: works on a SQLite file until one of its jobs brings it down. quern_flight_host FOLDER
+// [note] Runs jobs of the kinds "guilty" (crashes the process once two "busy" ones run), "busy" (waits for
+// ever) and "waiting" in FOLDER/jobs.db, with a flight record in FOLDER/flight. `note`: its handler of
+// SIGABRT notes the crash.
 #include <signal.h>
 #include <unistd.h>
 

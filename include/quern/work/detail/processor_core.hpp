@@ -45,9 +45,10 @@ struct ProcessorOptions {
       std::chrono::seconds(10);  ///< How long a handler may go on after it was asked to stop.
   Duration progress_interval = std::chrono::milliseconds(200);  ///< How often progress is written.
   int crash_limit = 3;  ///< A job that was running at so many deaths of a process is quarantined.
-  /// A small file that notes which jobs run here, so that after a crash of this process its next start can tell them from those
-  /// that were only claimed: these are handed back at once and at no cost, and only what was running counts as a
-  /// crash. See also `note_crash`. For one processor at a time; on a local disk. Empty: none.
+  /// A small file that notes which jobs run here, so that after a crash of this process its next start can
+  /// tell them from those that were only claimed: these are handed back at once and at no cost, and only what
+  /// was running counts as a crash. See also `note_crash`. For one processor at a time; on a local disk.
+  /// Empty: none.
   std::string flight_record{};
   std::uint64_t seed = 0;  ///< For jitter. 0: from the operating system.
   Logger log{};            ///< Where trouble is reported that no caller can be told.
