@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr std::array<bench::Section<bench::Settings>, 15> sections{
+constexpr std::array<bench::Section<bench::Settings>, 16> sections{
     {{"json", bench::json},
      {"memory", bench::memory},
      {"memory-parts", bench::memory_parts},
@@ -24,7 +24,8 @@ constexpr std::array<bench::Section<bench::Settings>, 15> sections{
      {"list", bench::list},
      {"idle", bench::idle},
      {"watched", bench::watched},
-     {"pool", bench::pool}}};
+     {"pool", bench::pool},
+     {"isolated", bench::isolated}}};
 
 }  // namespace
 

@@ -97,5 +97,6 @@ void list(const Settings& settings);
 void idle(const Settings& settings);
 void watched(const Settings& settings);
 void pool(const Settings& settings);
+void isolated(const Settings& settings);
 
 }  // namespace bench

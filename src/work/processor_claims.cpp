@@ -169,9 +169,13 @@ std::shared_ptr<ProcessorCore::Run> ProcessorCore::prepare_run(Claim&& claim, St
     ++*slot.running_of_queue;
   }
   ++busy_;
+  if (shared_->flight) shared_->flight->claimed(slot.run->token, slot.run->claim().ref);
+  slot.run->patient = kind->entry->options.isolation == Isolation::none;
   slot.run->claimed = steady;
   slot.run->began.store(SteadyTime{0}, std::memory_order_relaxed);
   slot.run->ended.store(SteadyTime{0}, std::memory_order_relaxed);
+  slot.run->cpu.store(Duration{0}, std::memory_order_relaxed);
+  slot.run->peak_memory.store(0, std::memory_order_relaxed);
   set_alarm(slot, steady + slot.run->timeout);
   if (placement_ != nullptr)
     placement_->begin(slot.run->token, slot.run->claim(), static_cast<std::size_t>(kind - kinds_.data()),

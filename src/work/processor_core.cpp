@@ -19,7 +19,8 @@ namespace {
 constexpr Duration soon = std::chrono::milliseconds(1);
 /// By how much the same time may differ when it is told from two readings of the clocks.
 constexpr Duration clock_jitter = std::chrono::microseconds(100);
-/// How long a storage that has failed is left alone at first, less jitter, and when it then tells of something.
+/// How long a storage that has failed is left alone at first, less jitter, and when it then tells of
+/// something.
 constexpr Duration first_storage_wait = std::chrono::milliseconds(100);
 
 ProcessorOptions checked(ProcessorOptions options, const JobQueueConfig& config) {
@@ -72,6 +73,16 @@ RunPlacement::End end_of(Outcome outcome) {
   return RunPlacement::End::other;
 }
 
+HandlerRegistry checked(HandlerRegistry handlers) {
+  for (const auto& [kind, entry] : handlers.entries())
+    if (entry.options.isolation == Isolation::process && !handlers.isolation_started())
+      throw InvalidArgument(
+          fmt::format("handlers[{}].isolation", kind),
+          "is `process`, and isolation was not started: call handlers.start_isolation() early in "
+          "main, while the program has one thread");
+  return handlers;
+}
+
 NodeInfo node_info(const ProcessorOptions& options, const HandlerRegistry& handlers) {
   std::array<char, 256> host{};
   if (::gethostname(host.data(), host.size() - 1) != 0) host = {"unknown"};
@@ -108,7 +119,8 @@ ProcessorCore::ProcessorCore(QueueCore& queue, HandlerRegistry handlers, Process
       waker_(std::make_shared<Waker>()),
       lease_waker_(std::make_shared<Waker>()),
       clock_(storage_.clock()),
-      shared_(std::make_shared<Shared>(std::move(handlers), queue.config().limits, waker_, clock_)),
+      shared_(std::make_shared<Shared>(checked(std::move(handlers)), queue.config().limits,
+                                       options_.stop_grace, waker_, clock_)),
       lease_(storage_, node_info(options_, shared_->handlers), options_.log),
       default_retry_(queue.config().retry_policy()),
       random_(options_.seed) {
@@ -120,6 +132,11 @@ ProcessorCore::ProcessorCore(QueueCore& queue, HandlerRegistry handlers, Process
                                .timeout = entry.options.timeout});
   for (const auto& [kind, entry] : shared_->handlers.entries()) kinds_.push_back({&kind, &entry});
   running_of_queue_.resize(options_.queues.size());
+  if (!options_.flight_record.empty()) {
+    shared_->flight = std::make_unique<FlightRecord>(options_.flight_record,
+                                                     static_cast<std::size_t>(options_.max_concurrent_jobs));
+    left_behind_ = shared_->flight->take_left();
+  }
   const SteadyTime steady = storage_.clock().steady();
   prune_at_ = steady + queue_.config().cleanup_interval;
   storage_.observe(*this);
@@ -280,19 +297,21 @@ void ProcessorCore::use_storage(TimePoint now, SteadyTime steady) {
     lease_.join();
     lease_waker_->wake();
   }
+  if (!left_behind_.empty()) settle_flight();
   const std::size_t busy = busy_;
   flush_progress(steady);
   flush_finishes(now);
   if (phase_ == Phase::leaving) {
     lease_.leave();
+    if (shared_->flight) shared_->flight->clear();
     enter(Phase::stopped, steady);
     return;
   }
   look_for_changes(steady);
   look_for_cancels(steady);
   if (phase_ == Phase::working) {
-    // Where only somebody says that something has changed, that is most often a ready job: it is to begin first.
-    // So what is not known to be due waits, but never for a second tick.
+    // Where only somebody says that something has changed, that is most often a ready job: it is to begin
+    // first. So what is not known to be due waits, but never for a second tick.
     if (now >= next_due_ || promote_put_off_) promote(now);
     maintain(steady);
     claim_jobs();

@@ -24,6 +24,8 @@ RunReport ProcessorCore::report_of(const Run& run) const {
     report.waited += began - run.claimed;
     report.ran = ended - began;
   }
+  report.cpu = run.cpu.load(std::memory_order_relaxed);
+  report.peak_memory = run.peak_memory.load(std::memory_order_relaxed);
   report.age = std::max(Duration::zero(), claim.claimed_at - claim.created_at) + (ended - run.claimed);
   return report;
 }

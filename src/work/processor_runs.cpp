@@ -5,6 +5,9 @@
 
 #include "processor_shared.hpp"
 #include "quern/work/detail/run_end.hpp"
+#if defined(__linux__)
+#include "isolation_run.hpp"
+#endif
 
 namespace quern::inline v1::detail {
 namespace {
@@ -20,12 +23,32 @@ void ProcessorCore::Run::run(std::shared_ptr<ExecutorTask> keeps) noexcept {
   engine_of_this_thread = engine;
   const bool watched = shared->watched.load(std::memory_order_relaxed);
   if (watched) began.store(shared->clock.steady(), std::memory_order_relaxed);
-  result = run_handler(shared->handlers, *entry, *this, shared->limits);
+  // An isolated handler can't take this process along.
+  FlightRecord* const flight = entry->options.isolation == Isolation::none ? shared->flight.get() : nullptr;
+  if (flight != nullptr) flight->begin(token);
+  result = call_handler();
+  if (flight != nullptr) flight->end(token);
   if (watched) ended.store(shared->clock.steady(), std::memory_order_relaxed);
   engine_of_this_thread = nullptr;
   const auto with = shared;  // the run itself may be gone as soon as the engine has seen its result
   with->put_done(std::static_pointer_cast<Run>(std::move(keeps)));
   if (!with->helped.load()) with->waker->wake();
+}
+
+JobResult ProcessorCore::Run::call_handler() noexcept {
+#if defined(__linux__)
+  if (entry->options.isolation == Isolation::process) {
+    // The process must be killed before the engine gives its thread up.
+    const Duration grace = shared->stop_grace / 4 * 3;
+    RunUsage used;
+    JobResult made =
+        run_isolated(*shared->handlers.fork_server(), entry->options, *this, shared->limits, grace, used);
+    cpu.store(used.cpu, std::memory_order_relaxed);
+    peak_memory.store(used.peak_memory, std::memory_order_relaxed);
+    return made;
+  }
+#endif
+  return run_handler(shared->handlers, *entry, *this, shared->limits);
 }
 
 void ProcessorCore::Shared::put_done(std::shared_ptr<Run> run) noexcept {

@@ -15,8 +15,13 @@ inline constexpr std::size_t batch = 1000;
 
 /// What handlers' threads share with the engine. It outlives the engine when a handler does not return.
 struct ProcessorCore::Shared {
-  Shared(HandlerRegistry registry, JobLimits job_limits, std::shared_ptr<Waker> bell, ClockRef time)
-      : handlers(std::move(registry)), limits(job_limits), waker(std::move(bell)), clock(time) {}
+  Shared(HandlerRegistry registry, JobLimits job_limits, Duration grace, std::shared_ptr<Waker> bell,
+         ClockRef time)
+      : handlers(std::move(registry)),
+        limits(job_limits),
+        stop_grace(grace),
+        waker(std::move(bell)),
+        clock(time) {}
 
   /// From any thread. The run may be gone as soon as this has begun.
   void put_done(std::shared_ptr<Run> run) noexcept;
@@ -31,8 +36,10 @@ struct ProcessorCore::Shared {
 
   const HandlerRegistry handlers;
   const JobLimits limits;
+  const Duration stop_grace;
   const std::shared_ptr<Waker> waker;
   const ClockRef clock;
+  std::unique_ptr<FlightRecord> flight;  // set before there are runs, or not at all
   /// True while somebody watches, so that runs note when they begin and end.
   std::atomic<bool> watched{false};
   std::atomic<bool> work{true};
@@ -56,6 +63,8 @@ struct ProcessorCore::Run final : RunState, ExecutorTask {
       : RunState(std::move(claim), port), shared(std::move(with)), entry(&of), engine(its_engine) {}
 
   void run(std::shared_ptr<ExecutorTask> self) noexcept override;
+  /// On this thread, or in a process that this thread waits for.
+  [[nodiscard]] JobResult call_handler() noexcept;
 
   const std::shared_ptr<Shared> shared;
   const HandlerRegistry::Entry* entry;
@@ -65,6 +74,9 @@ struct ProcessorCore::Run final : RunState, ExecutorTask {
   // Written by its thread, which may be late where the run was given up. 0: not yet, or nobody watches.
   std::atomic<SteadyTime> began{SteadyTime{0}};
   std::atomic<SteadyTime> ended{SteadyTime{0}};
+  // The same, of an isolated attempt.
+  std::atomic<Duration> cpu{Duration{0}};
+  std::atomic<std::uint64_t> peak_memory{0};
   // While it is among the done ones:
   std::shared_ptr<Run> self{};
   Run* next_done = nullptr;

@@ -1,4 +1,6 @@
 // What the engine asks its storage for beside claims and ends.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <unordered_set>
 #include <utility>
@@ -67,6 +69,35 @@ void ProcessorCore::maintain(SteadyTime steady) {
     prune_at_ = steady + queue_.config().cleanup_interval;
   else
     more_upkeep_ = true;
+}
+
+void ProcessorCore::settle_flight() {
+  const bool noted = std::ranges::any_of(left_behind_, &FlightRecord::Left::crashed);
+  const auto suspect = [&](const FlightRecord::Left& left) { return noted ? left.crashed : left.running; };
+  // Suspects are left to be rescued, which counts the crash. The others are handed back in the name of the
+  // node that ran them: where somebody has rescued them before, the storage calls them lost.
+  std::vector<Finish> back;
+  std::string suspects;
+  for (const FlightRecord::Left& left : left_behind_) {
+    if (suspect(left)) {
+      const auto job = storage_.find(std::span(&left.ref.id, 1)).front();
+      suspects += fmt::format("{}{} ({})", suspects.empty() ? "" : ", ", to_string(left.ref.id),
+                              job ? job->kind : "not there any more");
+      continue;
+    }
+    Finish finish;
+    finish.ref = left.ref;
+    finish.outcome = Outcome::released;
+    back.push_back(std::move(finish));
+  }
+  for (std::size_t at = 0; at < back.size(); at += batch)
+    storage_.finish(std::span(back).subspan(at, std::min(batch, back.size() - at)));
+  left_behind_.clear();
+  want_claim_ = true;
+  log_to(options_.log, LogLevel::error,
+         fmt::format("process {} died with jobs under way; {}{}; {} others are handed back",
+                     shared_->flight->left_by(), suspects.empty() ? "none was running" : "running was ",
+                     suspects, back.size()));
 }
 
 }  // namespace quern::inline v1::detail

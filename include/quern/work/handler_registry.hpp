@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 
 #include "quern/core/retry_policy.hpp"
 #include "quern/queue/typed_job.hpp"
+#include "quern/work/isolation.hpp"
 #include "quern/work/job_context.hpp"
 #include "quern/work/job_result.hpp"
 #include "quern/work/worker.hpp"
@@ -26,6 +28,10 @@ struct HandlerOptions {
   std::string queue{};  ///< Where jobs of this kind wait unless an enqueue says otherwise.
   /// What a job needs while it runs, for the budgets of a WorkerPool and its workers. A Processor has none.
   Resources cost{};
+  /// `process`: a crash, a hang or a leak of the handler is one failed attempt and harms nothing else. Costs
+  /// about as much as one and a half forks for each attempt, and needs `start_isolation`.
+  Isolation isolation = Isolation::none;
+  IsolationLimits limits{};  ///< Of an isolated attempt.
 };
 
 /// Runs one job. May be called from many threads at once. An exception is a failure with its message kept.
@@ -45,7 +51,7 @@ class HandlerRegistry {
   /// Registers the handler of a typed job: a callable (no `mutable` lambda: threads share it) that takes
   /// `(const T&, JobContext&)` or `(const T&)` and returns JobResult, or nothing (which means completed). A
   /// payload that is no T makes the job dead (undecodable). Throws InvalidArgument when the kind has a
-  /// handler already, or an option is out of range.
+  /// handler already, an option is out of range, or an isolated kind comes after `start_isolation`.
   template <TypedJob T, class F>
   HandlerRegistry& on(F&& function, HandlerOptions options = {}) {
     return add(T::kind, typed<T>(std::forward<F>(function)), std::move(options));
@@ -59,8 +65,28 @@ class HandlerRegistry {
     return add(kind, untyped(std::forward<F>(function)), std::move(options));
   }
 
-  /// Wraps all handlers, those registered before and after; the first one added is the outermost.
+  /// Wraps all handlers, those registered before and after; the first one added is the outermost. Throws
+  /// InvalidArgument after `start_isolation`: isolated handlers would go without it.
   HandlerRegistry& use(Middleware middleware);
+
+  /// Forks the processes that isolated handlers will be forked from, with the handlers as they are now: all
+  /// isolated kinds and all middleware must be there. To be called early in main, while the program has one
+  /// thread; best before storages are opened, since children inherit what is open. A copy of this registry,
+  /// as a Processor has it, shares them; they end with the last one, and when this process does, however it
+  /// ends.
+  ///
+  /// An isolated handler runs with the memory that the program had at this call. Its JobContext works as
+  /// ever, and middleware runs around it in its process. What it changes in memory is gone with its process;
+  /// it must open files, connections and storages of its own.
+  ///
+  /// Throws InvalidArgument: where this process has other threads, a second call, options out of range, on
+  /// systems other than Linux. Throws std::system_error when no process can be made.
+  HandlerRegistry& start_isolation(IsolationOptions options = {});
+  [[nodiscard]] bool isolation_started() const noexcept { return fork_server_ != nullptr; }
+  /// Of `start_isolation`; null before.
+  [[nodiscard]] const std::shared_ptr<detail::ForkServer>& fork_server() const noexcept {
+    return fork_server_;
+  }
 
   /// The handler of a kind; null when there is none.
   [[nodiscard]] const Entry* find(std::string_view kind) const noexcept;
@@ -117,6 +143,7 @@ class HandlerRegistry {
 
   std::map<std::string, Entry, std::less<>> entries_;
   std::vector<Middleware> middleware_;
+  std::shared_ptr<detail::ForkServer> fork_server_;
 };
 
 }  // namespace quern::inline v1

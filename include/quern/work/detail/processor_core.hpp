@@ -20,6 +20,7 @@
 #include "quern/work/detail/run_placement.hpp"
 #include "quern/work/detail/run_state.hpp"
 #include "quern/work/executor.hpp"
+#include "quern/work/flight_record.hpp"
 #include "quern/work/handler_registry.hpp"
 #include "quern/work/node_lease.hpp"
 
@@ -45,7 +46,12 @@ struct ProcessorOptions {
   Duration stop_grace =
       std::chrono::seconds(10);  ///< How long a handler may go on after it was asked to stop.
   Duration progress_interval = std::chrono::milliseconds(200);  ///< How often progress is written.
-  int crash_limit = 3;     ///< A job that was running at so many deaths of a process is quarantined.
+  int crash_limit = 3;  ///< A job that was running at so many deaths of a process is quarantined.
+  /// A small file that notes which jobs run here, so that after a crash of this process its next start can
+  /// tell them from those that were only claimed: these are handed back at once and at no cost, and only what
+  /// was running counts as a crash. See also `note_crash`. For one processor at a time; on a local disk.
+  /// Empty: none.
+  std::string flight_record{};
   std::uint64_t seed = 0;  ///< For jitter. 0: from the operating system.
   Logger log{};            ///< Where trouble is reported that no caller can be told.
 };
@@ -204,6 +210,8 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   void look_for_changes(SteadyTime steady);
   void promote(TimePoint now);
   void maintain(SteadyTime steady);
+  /// Ends what the flight record has of a process that died.
+  void settle_flight();
   void start(std::vector<Claim> claims);
   [[nodiscard]] std::shared_ptr<Run> prepare_run(Claim&& claim, SteadyTime steady);
   void post(std::span<const std::shared_ptr<ExecutorTask>> tasks);
@@ -280,6 +288,7 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   std::vector<RunReport>
       run_reports_;  // of finishes_, where somebody has watched since the first of them came
   std::vector<ProgressUpdate> reports_;
+  std::vector<FlightRecord::Left> left_behind_;  // until it is settled
 
   bool calm_ = false;  // when the last tick ended, nothing waited to be written or looked at
   bool want_claim_ = true;
