@@ -189,12 +189,13 @@ void MetricsCollector::on_storage_call(StorageCall call, Duration took, bool fai
 }
 
 void MetricsCollector::set_sample(TimePoint at, std::vector<JobCount> counts, std::vector<QueueStatus> queues,
-                                  std::size_t nodes) {
+                                  std::size_t nodes, std::vector<LongestRun> longest_runs) {
   const std::lock_guard lock(mutex_);
   rest_.sampled_at = at;
   rest_.counts = std::move(counts);
   rest_.queues = std::move(queues);
   rest_.nodes = nodes;
+  rest_.longest_runs = std::move(longest_runs);
 }
 
 void MetricsCollector::sample_failed() {

@@ -29,7 +29,7 @@ class MetricsCollector final : public QueueObserver {
   void on_storage_call(StorageCall call, Duration took, bool failed) noexcept override;
 
   void set_sample(TimePoint at, std::vector<JobCount> counts, std::vector<QueueStatus> queues,
-                  std::size_t nodes);
+                  std::size_t nodes, std::vector<LongestRun> longest_runs);
   void sample_failed();
   /// All but `at` and `process`.
   [[nodiscard]] Metrics metrics() const;

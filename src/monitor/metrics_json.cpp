@@ -72,6 +72,12 @@ std::string to_json(const Metrics& metrics) {
                                {"kind", count.kind},
                                {"state", std::string(to_string(count.state))},
                                {"count", count.count}});
+  whole["longest_runs"] = Json::array();
+  for (const LongestRun& run : metrics.longest_runs)
+    whole["longest_runs"].push_back({{"queue", run.queue},
+                                     {"kind", run.kind},
+                                     {"job", run.job.value},
+                                     {"started_at", to_rfc3339(run.started_at)}});
   whole["queues"] = Json::array();
   for (const QueueStatus& queue : metrics.queues)
     whole["queues"].push_back(
