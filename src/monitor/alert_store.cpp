@@ -135,7 +135,8 @@ AlertFleet AlertStore::load() {
 }
 
 void AlertStore::read_log(AlertFleet& fleet) {
-  JobFilter filter{.states = {JobState::scheduled},
+  // Ready where somebody has rescheduled all that waits.
+  JobFilter filter{.states = {JobState::scheduled, JobState::ready},
                    .queue = std::string(alert_decision_queue),
                    .kind = std::string(alert_decision_kind),
                    .oldest_first = true};

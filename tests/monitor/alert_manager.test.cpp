@@ -428,6 +428,24 @@ TEST_CASE("what was decided is kept for long, and its jobs are not", "[alerts]")
   CHECK(node.history() == "triggered 1, resolved 2, triggered 3, resolved 4");
 }
 
+TEST_CASE("what is done to all jobs at once makes no alert forgotten or told twice", "[alerts]") {
+  AlertFleetOfNodes fleet;
+  std::optional<double> value = 11;
+  AlertNode& node = fleet.add(with({about(value)}));
+  fleet.pass(10s);
+  SECTION("all that waits is run now") { node.queue.reschedule_all({}, {}); }
+  SECTION("all that waits is cancelled") { node.queue.cancel_all({}); }
+  SECTION("all is erased") { node.queue.erase_all({}); }
+  fleet.pass(60s);
+  CHECK(node.history() == "triggered 1");
+  value = 5;
+  fleet.pass(10s);
+  CHECK(node.history() == "triggered 1, resolved 2");
+  fleet.pass(2h);
+  CHECK(node.told.size() == 2);
+  CHECK(node.queue.list({.states = {JobState::scheduled, JobState::ready}}).jobs.empty());
+}
+
 TEST_CASE("an alert of a rule that nobody has any more ends by itself", "[alerts]") {
   AlertFleetOfNodes fleet;
   std::optional<double> value = 11;
