@@ -289,6 +289,30 @@ TEST_CASE("a notice whose answer was lost is told by who gave it, once", "[alert
   CHECK(mails(fleet.port) == 1);
 }
 
+TEST_CASE("what was decided by a node that died before it wrote that down is known for long", "[alerts]") {
+  AlertFleetOfNodes fleet;
+  std::optional<double> value = 11;
+  AlertNode& dies = fleet.add(with(about(value)));
+  bool dead = false;
+  dies.storage.before = [&](std::string_view) {
+    if (dead) throw quern::StorageError("dead", false);
+  };
+  dies.storage.after = [&](std::string_view call) {
+    if (call != "insert") return;
+    dead = true;
+    throw quern::StorageError("dead", false);
+  };
+  fleet.pass(10s);
+  REQUIRE(dead);
+  fleet.nodes.clear();
+  AlertNode& node = fleet.add(with(about(value)));
+  fleet.pass(3h);  // beyond the time for which decisions stand as jobs
+  CHECK(node.told.empty());
+  value = 5;
+  fleet.pass(10s);
+  CHECK(node.history() == "resolved 2");
+}
+
 TEST_CASE("a notice whose queue is full is told, and its job added when there is room", "[alerts]") {
   AlertFleetOfNodes fleet;
   std::optional<double> value = 11;
@@ -338,6 +362,7 @@ TEST_CASE("a node that was away while much was decided takes part again, and rep
       fleet.clock.advance(40s);
       here.tick(fleet.clock.now());
     }
+    here.queue.cancel_all({.kind = "mail"});  // what has ended is not delivered anew, either
   };
   value = 11;
   fleet.clock.advance(10s);
