@@ -193,6 +193,7 @@ void MetricsCollector::set_sample(Metrics sample) {
   rest_.sampled_at = sample.sampled_at;
   rest_.counts = std::move(sample.counts);
   rest_.oldest_ready = std::move(sample.oldest_ready);
+  rest_.longest_runs = std::move(sample.longest_runs);
   rest_.queues = std::move(sample.queues);
   rest_.nodes = sample.nodes;
 }

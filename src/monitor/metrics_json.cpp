@@ -78,6 +78,12 @@ std::string to_json(const Metrics& metrics) {
                                      {"kind", oldest.kind},
                                      {"since", to_rfc3339(oldest.since)},
                                      {"age_s", seconds(oldest.age)}});
+  whole["longest_runs"] = Json::array();
+  for (const LongestRun& run : metrics.longest_runs)
+    whole["longest_runs"].push_back({{"queue", run.queue},
+                                     {"kind", run.kind},
+                                     {"job", to_string(run.job)},
+                                     {"started_at", to_rfc3339(run.started_at)}});
   whole["queues"] = Json::array();
   for (const QueueStatus& queue : metrics.queues)
     whole["queues"].push_back(

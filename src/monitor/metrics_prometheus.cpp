@@ -156,6 +156,10 @@ std::string to_prometheus(const Metrics& metrics) {
     for (const QueueStatus& queue : metrics.queues)
       page.value(fmt::format("queue={}", label_value(queue.name)), queue.paused ? 1 : 0);
     page.only("quern_nodes", "gauge", "Nodes that are alive, of all processes.", metrics.nodes);
+    page.family("quern_longest_run_start_seconds", "gauge",
+                "When the run began that has been going on for the longest time, of all processes.");
+    for (const LongestRun& run : metrics.longest_runs)
+      page.value(names(run), seconds(run.started_at.time_since_epoch()));
   }
 
   // The names that Prometheus' own client libraries give to these.

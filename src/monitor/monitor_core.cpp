@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "monitor/metrics_collector.hpp"
 #include "quern/core/error.hpp"
@@ -19,6 +21,8 @@ MonitorOptions checked(MonitorOptions options) {
   if (options.most_failure_groups < 1 || options.most_failure_groups > 10'000)
     throw InvalidArgument("most_failure_groups",
                           fmt::format("is {}; allowed is 1 to 10000", options.most_failure_groups));
+  if (options.long_run < 0s || options.long_run > 24h)
+    throw InvalidArgument("long_run", fmt::format("is {}; allowed is 0s to 1d", to_text(options.long_run)));
   return options;
 }
 
@@ -26,6 +30,28 @@ BulkOptions of_group(BulkOptions options, std::uint64_t fingerprint) {
   if (options.only) throw InvalidArgument("only", "is set; the group says which jobs are meant");
   options.only = failed_like(fingerprint);
   return options;
+}
+
+/// Of all nodes, for each queue and kind. What was added a moment ago can't have run for long, and a list by time passes
+/// over it.
+std::vector<LongestRun> longest_runs(StoragePort& storage, TimePoint added_before) {
+  constexpr int most_pages = 10;
+  std::map<std::pair<std::string, std::string>, LongestRun> longest;
+  JobFilter filter{.states = {JobState::running}, .created_before = added_before, .oldest_first = true};
+  filter.limit = 1000;
+  for (int page = 0; page < most_pages; ++page) {
+    const JobPage jobs = storage.list(filter);
+    for (const Job& job : jobs.jobs) {
+      if (!job.started_at) continue;
+      LongestRun& run = longest[{job.queue, job.kind}];
+      if (!run.job || *job.started_at < run.started_at) run = {job.queue, job.kind, job.id, *job.started_at};
+    }
+    filter.after = jobs.next;
+    if (!filter.after) break;
+  }
+  std::vector<LongestRun> runs;
+  for (auto& [names, run] : longest) runs.push_back(std::move(run));
+  return runs;
 }
 
 }  // namespace
@@ -54,6 +80,8 @@ NextTick MonitorCore::tick(TimePoint now) noexcept {
     sample.queues = storage.queues();
     const auto nodes = storage.nodes();
     sample.nodes = static_cast<std::size_t>(std::ranges::count(nodes, NodeState::alive, &NodeStatus::state));
+    if (options_.long_run > Duration::zero())
+      sample.longest_runs = longest_runs(storage, now - options_.long_run);
     collector_->set_sample(std::move(sample));
   } catch (const std::exception& e) {
     collector_->sample_failed();

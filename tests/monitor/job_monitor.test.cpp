@@ -202,6 +202,47 @@ TEST_CASE("a monitor samples its storage at its interval, and goes on where that
   CHECK(monitor.metrics().counts[0].count == 2);
 }
 
+TEST_CASE("the longest run of each queue and kind is told, whoever runs it", "[monitor]") {
+  Engine engine;
+  Monitor monitor(engine.queue);
+  engine.handlers.on("work", [](JobContext&) {}, {.timeout = 24h});
+  engine.handlers.on("other", [](JobContext&) {}, {.timeout = 24h});
+  const auto one = engine.processor<HeldExecutor>();
+  const auto other = engine.processor<HeldExecutor>();
+  const auto first = engine.queue.enqueue("work", Payload()).id;
+  engine.settle(*one);
+  const auto began = engine.clock.now();
+  engine.clock.advance(10s);
+  engine.queue.enqueue("work", Payload());
+  engine.queue.enqueue("other", Payload());
+  engine.settle(*other);
+  engine.settle(*one);
+  const auto sample = [&] {
+    engine.clock.advance(15s);
+    engine.settle(*one);
+    engine.settle(*other);
+    monitor.tick(engine.clock.now());
+    return monitor.metrics().longest_runs;
+  };
+  CHECK(sample().empty());  // they were added a moment ago, and can't have run for long
+  for (int i = 0; i < 4; ++i) sample();
+  const auto runs = sample();
+  REQUIRE(runs.size() == 2);
+  CHECK(runs[0].kind == "other");
+  CHECK(runs[1].kind == "work");
+  CHECK(runs[1].job == first);
+  CHECK(runs[1].started_at == began);
+  CHECK(monitor.prometheus().find("quern_longest_run_start_seconds{queue=\"default\",kind=\"work\"} ") !=
+        std::string::npos);
+  const auto json = nlohmann::json::parse(monitor.json());
+  CHECK(json.at("all_nodes").at("longest_runs").at(1).at("job") == to_string(first));
+  one->executor().run_all();
+  other->executor().run_all();
+  engine.settle(*one);
+  engine.settle(*other);
+  CHECK(sample().empty());
+}
+
 TEST_CASE("how long the storage takes is told by call, with its failures", "[monitor]") {
   Engine engine;
   Monitor monitor(engine.queue);
@@ -266,6 +307,8 @@ TEST_CASE("options out of range are refused by name", "[monitor]") {
   CHECK(field({.sample_interval = 2h}) == "sample_interval");
   CHECK(field({.most_pairs = 0}) == "most_pairs");
   CHECK(field({.most_failure_groups = 0}) == "most_failure_groups");
+  CHECK(field({.long_run = -1s}) == "long_run");
+  CHECK(field({.long_run = 25h}) == "long_run");
   CHECK(field({}).empty());
 }
 

@@ -20,6 +20,9 @@ struct MonitorOptions {
   /// Groups of failures that are kept; a new one takes the place of that which was seen longest ago. About 6 kB each,
   /// where messages are long. 1 to 10,000.
   std::size_t most_failure_groups = 200;
+  /// Each sample looks for the longest runs among the running jobs that were added longer ago than this, so that those
+  /// of a quick queue cost nothing. It reads them all, up to 10,000, the oldest first; 0: it doesn't look. 0 to 1 day.
+  Duration long_run = std::chrono::minutes(1);
   Logger log{};  ///< Where a storage that does not answer is reported.
 };
 

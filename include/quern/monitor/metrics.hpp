@@ -53,6 +53,14 @@ struct StorageCallMetrics {
   Histogram took{};
 };
 
+/// The run of a queue and kind that has been going on for the longest time, on whatever node.
+struct LongestRun {
+  std::string queue{};
+  std::string kind{};
+  JobId job{};
+  TimePoint started_at{};
+};
+
 /// All that a JobMonitor knows at one moment.
 struct Metrics {
   TimePoint at{};  ///< When this was asked for, on the storage's clock.
@@ -75,6 +83,9 @@ struct Metrics {
   std::vector<ReadyAge> oldest_ready{};  ///< By (queue, kind), as of then; where jobs are ready at all.
   std::vector<QueueStatus> queues{};
   std::size_t nodes = 0;  ///< Alive.
+  /// One for each queue and kind that has a run of a job which was added longer ago than
+  /// `MonitorOptions::long_run`; in the order of (queue, kind).
+  std::vector<LongestRun> longest_runs{};
 
   /// 0 to 1; 0 without slots.
   [[nodiscard]] double utilization() const noexcept {

@@ -23,7 +23,9 @@ struct SubscribeOptions {
 
 namespace detail {
 class EventChannel;
-}
+template <class Event>
+class EventChannels;
+}  // namespace detail
 
 /// Keeps a subscription alive; its end (also from within the callback) ends the delivery. Movable.
 /// Outside the callback the destructor waits for a call under way.
@@ -45,7 +47,8 @@ class Subscription {
   [[nodiscard]] std::uint64_t failures() const noexcept;
 
  private:
-  friend class EventBus;
+  template <class Event>
+  friend class detail::EventChannels;
   explicit Subscription(std::shared_ptr<detail::EventChannel> channel) noexcept
       : channel_(std::move(channel)) {}
   void close() noexcept;
