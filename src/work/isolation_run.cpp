@@ -125,7 +125,7 @@ void IsolatedRun::wait() {
     const auto wanted = static_cast<short>(outgoing_.empty() ? POLLIN : POLLIN | POLLOUT);
     std::array<pollfd, 5> fds{{{stopped_ ? -1 : stop.get(), POLLIN, 0},
                                {timer_.get(), POLLIN, 0},
-                               {channel_.get(), wanted, 0},
+                               {killed_ == Killed::no ? channel_.get() : -1, wanted, 0},
                                {output_.fd(), POLLIN, 0},
                                {line_.get(), POLLIN, 0}}};
     if (::poll(fds.data(), fds.size(), stopped_ && killed_ == Killed::no ? look_ms : -1) < 0) {
@@ -172,8 +172,8 @@ void IsolatedRun::arm(Duration after) {
 }
 
 void IsolatedRun::kill(Killed why) {
+  // Nothing that it says counts any more. The channel stays open: a runner that sees its end exits by itself.
   killed_ = why;
-  channel_.reset();  // nothing that it says counts any more
   static_cast<void>(::send(line_.get(), &kill_runner, 1, MSG_NOSIGNAL | MSG_DONTWAIT));
   arm(kill_patience);
 }
@@ -191,7 +191,7 @@ void IsolatedRun::flush_channel() {
 
 /// False: there was nothing to be read.
 bool IsolatedRun::read_channel() {
-  if (!channel_) return false;
+  if (!channel_ || killed_ != Killed::no) return false;
   std::array<char, 65536>
       buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): written before it is read
   const ssize_t got = ::recv(channel_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
@@ -204,7 +204,7 @@ bool IsolatedRun::read_channel() {
   }
   try {
     reader_.add({buffer.data(), static_cast<std::size_t>(got)});
-    while (channel_) {
+    while (killed_ == Killed::no) {
       auto message = reader_.next();
       if (!message) break;
       handle(std::move(*message));
