@@ -118,7 +118,7 @@ int main(int argc, char** argv) {
   quern::HandlerRegistry handlers;
   handlers.on<Render>([](const Render&) { std::this_thread::sleep_for(20ms); });
   handlers.on<Scan>([](const Scan&) { gate.pass(); }, {.timeout = 300ms, .max_attempts = 1});
-  handlers.on<Convert>(convert, {.timeout = 500ms,
+  handlers.on<Convert>(convert, {.timeout = 2s,
                                  .max_attempts = 1,
                                  .isolation = quern::Isolation::process,
                                  .limits = {.memory_bytes = 256U << 20U, .stop_grace = 200ms}});

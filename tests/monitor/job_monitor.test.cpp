@@ -214,7 +214,7 @@ TEST_CASE("the longest run of each queue and kind is told, whoever runs it", "[m
   const auto began = engine.clock.now();
   engine.clock.advance(10s);
   engine.queue.enqueue("work", Payload());
-  engine.queue.enqueue("other", Payload());
+  engine.queue.enqueue("yet unknown", Payload());
   engine.settle(*other);
   engine.settle(*one);
   const auto sample = [&] {
@@ -364,7 +364,7 @@ TEST_CASE("the metrics as JSON have quantiles and rates", "[monitor]") {
   const auto processor = engine.processor();
   for (int i = 0; i < 100; ++i) engine.queue.enqueue("work", Payload());
   engine.settle(*processor);
-  engine.queue.enqueue("other", Payload());
+  engine.queue.enqueue("yet unknown", Payload());
   engine.clock.advance(2s);
   monitor.tick(engine.clock.now());
   engine.clock.advance(5s);
