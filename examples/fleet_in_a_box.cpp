@@ -81,12 +81,21 @@ std::size_t count(quern::JobQueue<quern::MemoryStorage>& queue, quern::JobState 
   return sum;
 }
 
-void convert(const Convert& job, quern::JobContext& context) {
+void convert(const Convert& job) {
   if (job.how == "crash") std::abort();
   if (job.how == "leak")
     for (std::vector<std::string> kept;;) kept.emplace_back(1U << 20U, 'x');
   if (job.how == "hang")
-    while (true) context.progress(50);  // killed after its timeout
+    while (true) std::this_thread::sleep_for(1h);  // killed after its timeout
+}
+
+/// What a dead job's error must say.
+std::string expected_of(const quern::Job& job) {
+  if (job.kind == Scan::kind) return "timed out after 300ms and ignored its stop";
+  const std::string how = job.payload.as<Convert>().how;
+  return how == "crash"  ? "was killed by SIGABRT"
+         : how == "leak" ? "no memory was left"
+                         : "timed out after 2s";
 }
 
 quern::PoolOptions pool_options(std::atomic<int>& replaced) {
@@ -121,7 +130,7 @@ int main(int argc, char** argv) {
   handlers.on<Convert>(convert, {.timeout = 2s,
                                  .max_attempts = 1,
                                  .isolation = quern::Isolation::process,
-                                 .limits = {.memory_bytes = 256U << 20U, .stop_grace = 200ms}});
+                                 .limits = {.memory_bytes = 64U << 20U, .stop_grace = 200ms}});
   handlers.start_isolation();
 
   quern::MemoryStorage storage;
@@ -171,6 +180,7 @@ int main(int argc, char** argv) {
     const std::string& why = job.errors.back().message;
     std::printf("dead: %s: %s\n", job.kind.c_str(), why.substr(0, why.find('\n')).c_str());
     verdict.expect(job.attempt == 1, "a dead job had one attempt");
+    verdict.expect(why.find(expected_of(job)) != std::string::npos, "it died of what it does");
   }
   verdict.expect(dead == hanging + 3 * of_each_fault,
                  "what hung, crashed or leaked is dead, and nothing else");

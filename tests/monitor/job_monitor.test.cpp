@@ -214,7 +214,7 @@ TEST_CASE("the longest run of each queue and kind is told, whoever runs it", "[m
   const auto began = engine.clock.now();
   engine.clock.advance(10s);
   engine.queue.enqueue("work", Payload());
-  engine.queue.enqueue("yet unknown", Payload());
+  engine.queue.enqueue("other", Payload());
   engine.settle(*other);
   engine.settle(*one);
   const auto sample = [&] {

@@ -29,7 +29,7 @@ struct HandlerOptions {
   /// What a job needs while it runs, for the budgets of a WorkerPool and its workers. A Processor has none.
   Resources cost{};
   /// `process`: a crash, a hang or a leak of the handler is one failed attempt and harms nothing else. Costs
-  /// about as much as one and a half forks for each attempt, and needs `start_isolation`.
+  /// about as much as two forks for each attempt, and needs `start_isolation`.
   Isolation isolation = Isolation::none;
   IsolationLimits limits{};  ///< Of an isolated attempt.
 };
