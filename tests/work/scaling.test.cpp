@@ -29,7 +29,7 @@ struct Simulation {
   void run(int seconds, const Arrivals& arrivals) {
     const int from = static_cast<int>(trace.size());
     for (int second = from; second < from + seconds; ++second) {
-      waiting += arrivals(second);
+      waiting += static_cast<std::size_t>(arrivals(second));
       const std::size_t all = workers * slots;
       const std::size_t running = std::min(all, waiting);
       waiting -= running;

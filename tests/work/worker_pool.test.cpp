@@ -1,9 +1,11 @@
 #include "quern/work/worker_pool.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "quern/worker_pool.hpp"
@@ -523,4 +525,94 @@ TEST_CASE("worker events are told as JSON", "[pool]") {
                           .healthy = false,
                           .reason = "why"}) ==
       R"({"at":"2026-01-02T03:04:05Z","healthy":false,"reason":"why","type":"worker_health_changed","worker":"a\n"})");
+}
+
+TEST_CASE("workers come and go at random while jobs run on threads, and each job runs once",
+          "[pool][threads]") {
+  quern::MemoryStorage storage;
+  quern::JobQueue queue(storage);
+  constexpr int jobs = 4000;
+  std::vector<std::atomic<int>> runs(jobs);
+  std::atomic<int> done{0};
+  quern::HandlerRegistry handlers;
+  const auto count = [&](JobContext& context) {
+    ++runs[context.job().payload.as<nlohmann::json>().get<std::size_t>()];
+    ++done;
+  };
+  handlers.on("free", count);
+  handlers.on("costly", count, {.cost = {{"memory", 1}}});
+  PoolOptions options;
+  options.workers = {{.id = "first", .max_jobs = 4, .budget = {{"memory", 2}}}};
+  std::atomic<int> added{0};
+  std::atomic<int> removed{0};
+  options.on_event = [&](const WorkerEvent& event) {
+    if (event.type == WorkerEventType::worker_added) ++added;
+    if (event.type == WorkerEventType::worker_removed) ++removed;
+  };
+  quern::WorkerPool pool(queue, handlers, std::move(options));
+  pool.start();
+  std::jthread producer([&] {
+    for (int i = 0; i < jobs; ++i)
+      queue.enqueue(i % 3 == 0 ? "costly" : "free", Payload::json(std::to_string(i)));
+  });
+  quern::Random random(7);
+  int mine = 0;
+  while (done < jobs) {
+    std::vector<std::string> ids;
+    for (const WorkerStatus& status : pool.workers()) ids.push_back(status.options.id);
+    const auto any = [&] { return ids.empty() ? std::string("none") : ids[random.below(ids.size())]; };
+    switch (random.below(6)) {
+      case 0:
+        if (ids.size() < 6) {
+          pool.add({.max_jobs = 1 + static_cast<int>(random.below(4)),
+                    .supported_kinds = random.below(2) == 0 ? Ids{} : Ids{"free"},
+                    .budget = {{"memory", 3}}});
+          ++mine;
+        }
+        break;
+      case 1:
+        if (const std::string id = any(); id != "first") pool.remove(id);
+        break;
+      case 2:
+        pool.resize(any(), 1 + static_cast<int>(random.below(8)));
+        break;
+      case 3:
+        pool.drain(any());
+        break;
+      case 4:
+        pool.disable(any());
+        break;
+      default:
+        for (const std::string& id : ids) pool.enable(id);
+    }
+    pool.enable("first");  // whatever else goes, somebody can run the costly ones
+    std::this_thread::yield();
+  }
+  pool.stop();
+  for (const auto& count_of_one : runs) CHECK(count_of_one == 1);
+  CHECK(storage.recount().empty());
+  std::uint64_t completed = 0;
+  for (const auto& one : queue.count()) completed += one.state == JobState::completed ? one.count : 0;
+  CHECK(completed == jobs);
+  for (const WorkerStatus& status : pool.workers()) {
+    CHECK(status.jobs.empty());
+    CHECK(status.used.empty());
+  }
+  CHECK(mine > 0);
+  CHECK(added >= 1);
+  CHECK(removed <= added);
+}
+
+TEST_CASE("an idle worker has no thread", "[pool][threads]") {
+  quern::MemoryStorage storage;
+  quern::JobQueue queue(storage);
+  quern::HandlerRegistry handlers;
+  handlers.on("work", [](JobContext&) {});
+  PoolOptions options;
+  options.workers.resize(1000);
+  quern::WorkerPool pool(queue, handlers, std::move(options));
+  pool.start();
+  CHECK(pool.workers().size() == 1000);
+  CHECK(pool.processor().executor().threads() <= 1);  // one that watches
+  pool.stop();
 }
