@@ -38,6 +38,19 @@ inline constexpr bool sanitized = false;
 inline constexpr bool sanitized = false;
 #endif
 
+/// ThreadSanitizer has a thread of its own.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr std::size_t least_threads = 2;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+inline constexpr std::size_t least_threads = 2;
+#else
+inline constexpr std::size_t least_threads = 1;
+#endif
+#else
+inline constexpr std::size_t least_threads = 1;
+#endif
+
 /// Asks until it is so; false: it was not within a minute.
 inline bool eventually(const std::function<bool()>& so) {
   const auto deadline = std::chrono::steady_clock::now() + 60s;
@@ -73,7 +86,7 @@ inline std::size_t open_pipes(pid_t process) {
 /// Threads of an earlier test may be on their last steps.
 inline void be_alone() {
   [[maybe_unused]] const bool alone =
-      eventually([] { return entries_of("/proc/self/task") <= (sanitized ? 2 : 1); });
+      eventually([] { return entries_of("/proc/self/task") <= least_threads; });
 }
 
 struct ProcessLine {
