@@ -43,14 +43,6 @@ function(quern_library target)
                SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
                VERIFY_INTERFACE_HEADER_SETS ${QUERN_VERIFY_HEADERS})
   quern_own_target(${target})
-  # One for all components, which are compiled alike; shared libraries are not (each defines a macro of its own).
-  if(QUERN_PCH AND NOT BUILD_SHARED_LIBS)
-    if(target STREQUAL "quern")
-      target_precompile_headers(quern PRIVATE "${PROJECT_SOURCE_DIR}/src/pch.hpp")
-    else()
-      target_precompile_headers(${target} REUSE_FROM quern)
-    endif()
-  endif()
 endfunction()
 
 # The components that are built, as targets; what tests, examples and benchmarks link.

@@ -3,26 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cstdlib>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <span>
 #include <vector>
 
+#include "core/setting_values.hpp"
 #include "quern/core/error.hpp"
 
 namespace quern::inline v1 {
 namespace {
 
 using Json = nlohmann::json;
-
-template <class T>
-struct Range {
-  T least;
-  T most;
-};
+using detail::Range;
 
 constexpr Duration day = std::chrono::hours(24);
 constexpr Range<Duration> wait_range{RetryPolicy::minimum, RetryPolicy::longest};
@@ -81,12 +74,6 @@ class Faults {
   std::vector<std::string> lines_;
 };
 
-std::string shown(Duration value) { return to_text(value); }
-template <class T>
-std::string shown(T value) {
-  return fmt::format("{}", value);
-}
-
 void check_kinds(const std::map<std::string, KindRetention>& kinds, const std::string& name, Faults& faults) {
   for (const auto& [kind, keep] : kinds) {
     const std::string path = kind_name(name, kind);
@@ -97,9 +84,9 @@ void check_kinds(const std::map<std::string, KindRetention>& kinds, const std::s
       faults.add(path, std::string(e.what()).substr(std::string_view("kind: ").size()));
     }
     for_each_duration(keep, [&](const char* field, const std::optional<Duration>& value) {
-      if (!value || (*value >= retention_range.least && *value <= retention_range.most)) return;
-      faults.add(path + '.' + field, fmt::format("is {}, allowed are {} to {}", shown(*value),
-                                                 shown(retention_range.least), shown(retention_range.most)));
+      if (!value) return;
+      if (const auto problem = detail::out_of(*value, retention_range); !problem.empty())
+        faults.add(path + '.' + field, problem);
     });
   }
 }
@@ -108,62 +95,17 @@ void check_kinds(const std::map<std::string, KindRetention>& kinds, const std::s
 template <class NameOf>
 void check_settings(const JobQueueConfig& config, const NameOf& name_of, Faults& faults) {
   for_each_setting(config, [&](const char* path, const auto& value, const auto& range) {
-    if (faults.has(name_of(path))) return;                 // it has no value yet
-    if (!(value >= range.least && value <= range.most)) {  // in this form it also refuses NaN
-      faults.add(name_of(path), fmt::format("is {}, allowed are {} to {}", shown(value), shown(range.least),
-                                            shown(range.most)));
-    }
+    if (faults.has(name_of(path))) return;  // it has no value yet
+    if (const auto problem = detail::out_of(value, range); !problem.empty())
+      faults.add(name_of(path), problem);
   });
   check_kinds(config.retention.kinds, name_of(kinds_path), faults);
   const auto delay = name_of("retryDelay");
   const auto ceiling = name_of("maxRetryDelay");
   if (!faults.has(delay) && !faults.has(ceiling) && config.retry_delay > config.max_retry_delay) {
-    faults.add(delay, fmt::format("is {}, which is more than {} ({})", shown(config.retry_delay), ceiling,
-                                  shown(config.max_retry_delay)));
+    faults.add(delay, fmt::format("is {}, which is more than {} ({})", to_text(config.retry_delay), ceiling,
+                                  to_text(config.max_retry_delay)));
   }
-}
-
-// read: takes the value out of JSON; the answer is what is wrong with it, empty when nothing is.
-
-std::string read(const Json& json, bool& value) {
-  if (!json.is_boolean()) return "must be true or false";
-  value = json.get<bool>();
-  return {};
-}
-
-std::string read(const Json& json, double& value) {
-  if (!json.is_number()) return "must be a number";
-  value = json.get<double>();
-  return {};
-}
-
-template <std::integral T>
-std::string read(const Json& json, T& value) {
-  if (!json.is_number_integer()) return "must be a whole number";
-  const bool fits = json.is_number_unsigned() ? std::in_range<T>(json.get<std::uint64_t>())
-                                              : std::in_range<T>(json.get<std::int64_t>());
-  if (!fits) return fmt::format("is {}, which is out of range", json.dump());
-  value = json.get<T>();
-  return {};
-}
-
-std::string read(const Json& json, Duration& value) {
-  if (json.is_string()) {
-    try {
-      value = parse_duration(json.get_ref<const std::string&>());
-      return {};
-    } catch (const InvalidArgument& e) {
-      return e.what();
-    }
-  }
-  std::int64_t ms = 0;
-  if (!read(json, ms).empty()) {
-    return "must be a duration as \"250ms\", \"2s\" or \"1h30m\", or a whole number of milliseconds";
-  }
-  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 1000;
-  if (ms > most || ms < -most) return fmt::format("is {} ms, which is out of range", ms);
-  value = std::chrono::milliseconds(ms);
-  return {};
 }
 
 /// Reads what stands under the name, kind by kind.
@@ -184,7 +126,7 @@ void read_kinds(const Json& json, const std::string& name, std::map<std::string,
       if (found == durations.end()) return;
       ++known;
       Duration read_value{};
-      if (const auto problem = read(*found, read_value); !problem.empty()) {
+      if (const auto problem = detail::read_setting(*found, read_value); !problem.empty()) {
         faults.add(path + '.' + field, problem);
       } else {
         value = read_value;
@@ -201,22 +143,6 @@ void read_kinds(const Json& json, const std::string& name, std::map<std::string,
   }
 }
 
-/// How many single-character edits lead from one text to the other (Levenshtein), case ignored.
-std::size_t edit_distance(std::string_view from, std::string_view to) {
-  const auto lower = [](char c) { return std::tolower(static_cast<unsigned char>(c)); };
-  std::vector<std::size_t> row(to.size() + 1);
-  for (std::size_t j = 0; j <= to.size(); ++j) row[j] = j;
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i + 1);
-    for (std::size_t j = 0; j < to.size(); ++j) {
-      const std::size_t changed = diagonal + (lower(from[i]) == lower(to[j]) ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({changed, diagonal + 1, row[j] + 1});
-    }
-  }
-  return row.back();
-}
-
 const std::vector<std::string>& all_paths() {
   static const std::vector<std::string> paths = [] {
     std::vector<std::string> all;
@@ -226,11 +152,6 @@ const std::vector<std::string>& all_paths() {
     return all;
   }();
   return paths;
-}
-
-std::string nearest_path(std::string_view path) {
-  const auto distance = [&](const std::string& candidate) { return edit_distance(path, candidate); };
-  return *std::ranges::min_element(all_paths(), {}, distance);
 }
 
 /// Finds the names that no setting has, in the object and in those that it contains.
@@ -244,7 +165,8 @@ void check_names(const Json& object, const std::string& prefix, Faults& faults) 
         std::ranges::any_of(all_paths(), [&](const auto& p) { return p.starts_with(path + '.'); });
     if (!group) {
       const auto text = clean_message(path, longest_shown);
-      faults.add(text, fmt::format("is not known; did you mean {}?", nearest_path(text)));
+      faults.add(text,
+                 fmt::format("is not known; did you mean {}?", detail::nearest_name(text, all_paths())));
     } else if (value.is_object()) {
       check_names(value, path + '.', faults);
     } else {
@@ -267,24 +189,6 @@ const Json* find_path(const Json& object, std::string_view path) {
   }
 }
 
-/// "limits.payloadBytes" -> "QUERN_LIMITS_PAYLOAD_BYTES".
-std::string variable_of(std::string_view path) {
-  std::string name = "QUERN_";
-  for (const char c : path) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (std::isupper(byte) != 0) name += '_';
-    name += c == '.' ? '_' : static_cast<char>(std::toupper(byte));
-  }
-  return name;
-}
-
-/// A variable's text as the JSON it would be in a file: 20, 2.5, true; anything else is a string.
-Json json_of(const std::string& text) {
-  Json json = Json::parse(text, nullptr, false);
-  if (json.is_number() || json.is_boolean()) return json;
-  return text;
-}
-
 }  // namespace
 
 RetryPolicy JobQueueConfig::retry_policy() const {
@@ -295,6 +199,27 @@ void JobQueueConfig::validate() const {
   Faults faults;
   check_settings(*this, [](const char* path) { return std::string(path); }, faults);
   faults.throw_if_any();
+}
+
+std::string to_json(const JobQueueConfig& config) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  for_each_setting(config, [&](std::string_view path, const auto& value, const auto&) {
+    const auto dot = path.find('.');
+    auto& group = dot == std::string_view::npos ? json : json[std::string(path.substr(0, dot))];
+    auto& place = group[std::string(path.substr(dot == std::string_view::npos ? 0 : dot + 1))];
+    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, Duration>)
+      place = to_text(value);
+    else
+      place = value;
+  });
+  auto& kinds = json["retention"]["kinds"] = nlohmann::ordered_json::object();
+  for (const auto& [kind, keep] : config.retention.kinds) {
+    auto& place = kinds[kind] = nlohmann::ordered_json::object();
+    for_each_duration(keep, [&](const char* name, const std::optional<Duration>& value) {
+      if (value) place[name] = to_text(*value);
+    });
+  }
+  return json.dump();
 }
 
 JobQueueConfig JobQueueConfig::from_json(std::string_view text) {
@@ -312,7 +237,7 @@ JobQueueConfig JobQueueConfig::from_json(std::string_view text) {
   for_each_setting(config, [&](const char* path, auto& value, const auto&) {
     const Json* const found = find_path(json, path);
     if (found == nullptr) return;
-    if (const auto problem = read(*found, value); !problem.empty()) faults.add(path, problem);
+    if (const auto problem = detail::read_setting(*found, value); !problem.empty()) faults.add(path, problem);
   });
   if (const Json* const kinds = find_path(json, kinds_path))
     read_kinds(*kinds, kinds_path, config.retention.kinds, faults);
@@ -332,13 +257,14 @@ JobQueueConfig JobQueueConfig::from_environment(JobQueueConfig base, const Looku
   Faults faults;
   std::set<std::string> given;
   for_each_setting(base, [&](const char* path, auto& value, const auto&) {
-    const auto variable = variable_of(path);
+    const auto variable = detail::variable_of(path);
     const auto text = get(variable);
     if (!text || text->empty()) return;  // container tools pass a variable without a value as an empty one
     given.insert(path);
-    if (const auto problem = read(json_of(*text), value); !problem.empty()) faults.add(variable, problem);
+    if (const auto problem = detail::read_setting(detail::json_of_variable(*text), value); !problem.empty())
+      faults.add(variable, problem);
   });
-  const auto kinds_variable = variable_of(kinds_path);
+  const auto kinds_variable = detail::variable_of(kinds_path);
   if (const auto text = get(kinds_variable); text && !text->empty()) {
     given.insert(kinds_path);
     try {
@@ -348,7 +274,9 @@ JobQueueConfig JobQueueConfig::from_environment(JobQueueConfig base, const Looku
       faults.add(kinds_variable, std::string(e.what()).substr(kinds_variable.size() + 2));
     }
   }
-  const auto name_of = [&](const char* path) { return given.contains(path) ? variable_of(path) : path; };
+  const auto name_of = [&](const char* path) {
+    return given.contains(path) ? detail::variable_of(path) : path;
+  };
   check_settings(base, name_of, faults);
   faults.throw_if_any();
   return base;

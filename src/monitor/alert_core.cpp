@@ -63,18 +63,42 @@ AlertCore::AlertCore(QueueCore& queue, std::function<Metrics()> metrics, AlertOp
       channels_(std::make_unique<EventChannels<AlertEvent>>()),
       local_(std::make_unique<Local>()) {
   // Who watches costs the engine a little, so only where somebody wants to know.
-  if (std::ranges::any_of(options_.rules, [](const AlertRule& rule) {
-        return rule.metric.source() == Source::since_completed;
-      }))
-    queue_.observers().add(completions_);
+  if (completions_->any()) queue_.observers().add(completions_);
 }
 
 AlertCore::~AlertCore() { queue_.observers().remove(*completions_); }
 
+void AlertCore::set_rules(std::vector<AlertRule> rules) {
+  check_alert_rules(rules);
+  {
+    const std::lock_guard lock(local_->mutex);
+    local_->next_rules = std::move(rules);
+  }
+  waker_->wake();
+}
+
+void AlertCore::take_rules() {
+  std::optional<std::vector<AlertRule>> rules;
+  {
+    const std::lock_guard lock(local_->mutex);
+    rules.swap(local_->next_rules);
+  }
+  if (!rules) return;
+  options_.rules = std::move(*rules);
+  // The new one listens before the old one ceases to, and then takes over what that has heard.
+  const auto before =
+      std::exchange(completions_, std::make_shared<CompletionWatch>(clock_, watched_kinds(options_.rules)));
+  if (completions_->any()) queue_.observers().add(completions_);
+  queue_.observers().remove(*before);
+  completions_->adopt(*before);
+  tick_at_ = TimePoint::min();
+}
+
 NextTick AlertCore::tick(TimePoint now) noexcept {
-  if (now < tick_at_ && tick_at_ - now <= options_.interval) return {tick_at_};
-  tick_at_ = now + options_.interval;
   try {
+    take_rules();
+    if (now < tick_at_ && tick_at_ - now <= options_.interval) return {tick_at_};
+    tick_at_ = now + options_.interval;
     look(now);
   } catch (const std::exception& e) {
     {
@@ -221,6 +245,14 @@ void AlertCore::tell(const AlertDecision& decision) {
       decision.event.type == AlertEventType::triggered ? LogLevel::warning : LogLevel::info;
   log_to(options_.log, level, decision.event.summary());
   channels_->publish(std::span(&decision.event, 1));
+  if (!options_.on_event) return;
+  try {
+    options_.on_event(decision.event);
+  } catch (const std::exception& e) {
+    log_to(options_.log, LogLevel::error, fmt::format("who was told of an alert failed: {}", e.what()));
+  } catch (...) {
+    log_to(options_.log, LogLevel::error, "who was told of an alert failed");
+  }
 }
 
 void AlertCore::deliver_late() {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,7 @@ struct AlertCore::Local {
   mutable std::mutex mutex{};  // guards what follows
   std::map<std::string, TimePoint> notes{};
   std::vector<AlertView> views{};
+  std::optional<std::vector<AlertRule>> next_rules{};  ///< Of set_rules, until the next tick.
   std::uint64_t failed_ticks = 0;
 };
 

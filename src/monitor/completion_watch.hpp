@@ -34,6 +34,17 @@ class CompletionWatch final : public QueueObserver {
     }
   }
 
+  [[nodiscard]] bool any() const noexcept { return !kinds_.empty(); }
+
+  /// What another one has heard of the same kinds; it hears no more. By the ticking thread.
+  void adopt(const CompletionWatch& other) {
+    for (const std::string& kind : kinds_) {
+      if (const auto at = other.last(kind)) heard(kind, *at);
+      if (const auto count = other.counts_.find(kind); count != other.counts_.end())
+        counts_.insert_or_assign(kind, count->second);
+    }
+  }
+
   void see(const Metrics& metrics) {
     if (metrics.sampled_at == TimePoint::min() || metrics.sampled_at == sampled_at_) return;
     for (const std::string& kind : kinds_) {

@@ -68,6 +68,8 @@ class EventChannel {
     return changed_.wait_for(lock, patience, [&] { return closed_ || delivered_ >= target; });
   }
 
+  /// So many events never came here.
+  void lose(std::uint64_t count) noexcept { dropped_.fetch_add(count, std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t failures() const noexcept { return failures_.load(std::memory_order_relaxed); }
 
@@ -171,6 +173,13 @@ class EventChannels {
       return false;
     });
     if (channels_.empty()) any_.store(false, std::memory_order_release);
+  }
+
+  /// Counts events that there was no memory for.
+  void lose(std::uint64_t count) noexcept {
+    const std::lock_guard lock(mutex_);
+    for (const auto& weak : channels_)
+      if (const auto channel = weak.lock()) channel->lose(count);
   }
 
  private:

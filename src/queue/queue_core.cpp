@@ -28,10 +28,16 @@ std::string key_by_arguments(const NewJob& job) {
 }  // namespace
 
 QueueCore::QueueCore(StoragePort& storage, JobQueueConfig config)
-    : storage_(storage),
-      config_((config.validate(), std::move(config))),
-      events_(storage),
-      id_block_(first_block) {}
+    : storage_(storage), events_(storage), id_block_(first_block) {
+  set_config(std::move(config));
+}
+
+void QueueCore::set_config(JobQueueConfig config) {
+  config.validate();
+  const std::lock_guard lock(configs_mutex_);
+  configs_.push_back(std::make_unique<const JobQueueConfig>(std::move(config)));
+  config_.store(configs_.back().get(), std::memory_order_release);
+}
 
 JobId QueueCore::take_ids(std::size_t count) {
   assert(count > 0);
@@ -50,7 +56,7 @@ JobId QueueCore::take_ids(std::size_t count) {
 
 void QueueCore::prepare(NewJob& job) const {
   fill_in(job);
-  check(job, config_.limits);
+  check(job, config().limits);
   if (job.unique.by_arguments) job.unique.key = key_by_arguments(job);
 }
 
@@ -75,9 +81,9 @@ std::vector<Enqueued> QueueCore::enqueue(std::vector<NewJob> jobs) {
 }
 
 void QueueCore::check_count(std::span<const NewJob> jobs) const {
-  if (jobs.size() > config_.limits.batch)
+  if (jobs.size() > config().limits.batch)
     throw InvalidArgument("jobs", fmt::format("{} jobs in one call; at most {} are allowed", jobs.size(),
-                                              config_.limits.batch));
+                                              config().limits.batch));
 }
 
 std::vector<Enqueued> QueueCore::enqueue_prepared(std::vector<NewJob> jobs) {
@@ -132,14 +138,14 @@ NewJobs::NewJobs(const QueueCore& core, std::string_view kind, const JobDefaults
                  const JobOptions& options)
     : core_(core), model_(make_job(kind, Payload(), defaults, options)) {
   core_.fill_in(model_);
-  check(model_, core_.config_.limits);
+  check(model_, core_.config().limits);
 }
 NewJobs::~NewJobs() = default;
 
 void NewJobs::reserve(std::size_t count) { jobs_.reserve(count); }
 
 void NewJobs::add(Payload&& payload) {
-  check_json(payload, "payload", core_.config_.limits);
+  check_json(payload, "payload", core_.config().limits);
   NewJob& job = jobs_.emplace_back(model_);
   job.payload = std::move(payload);
   if (job.unique.by_arguments) job.unique.key = key_by_arguments(job);

@@ -59,7 +59,9 @@ std::size_t PoolCore::most_slots() const {
 }
 
 PoolCore::Worker* PoolCore::find(std::string_view id) const {
-  const auto found = std::ranges::find_if(workers_, [&](const auto& w) { return w->options.id == id; });
+  // The id of one that is leaving is free for another.
+  const auto found = std::ranges::find_if(
+      workers_, [&](const auto& w) { return w->options.id == id && w->state != WorkerState::leaving; });
   return found == workers_.end() ? nullptr : found->get();
 }
 
@@ -152,7 +154,7 @@ bool PoolCore::change(std::string_view id, const Change& change) {
   {
     const std::lock_guard lock(mutex_);
     Worker* const worker = find(id);
-    if (worker == nullptr || worker->state == WorkerState::leaving) return false;
+    if (worker == nullptr) return false;
     change(*worker);
     changed();
     erase_gone();
@@ -194,6 +196,16 @@ bool PoolCore::resize(std::string_view id, int max_jobs) {
   wanted.max_jobs = max_jobs;
   check_worker(wanted, "worker");
   return change(id, [&](Worker& worker) { worker.options.max_jobs = max_jobs; });
+}
+
+void PoolCore::set_scaling(std::optional<ScalingOptions> scaling) {
+  if (scaling) scaling->validate();
+  {
+    const std::lock_guard lock(mutex_);
+    if (scaling) check_new(scaling->worker, "scaling.worker");
+    next_scaling_ = std::move(scaling);
+  }
+  waker_->wake();
 }
 
 std::vector<WorkerStatus> PoolCore::workers() const {

@@ -143,8 +143,27 @@ void PoolCore::tell_events() noexcept {
   }
 }
 
+void PoolCore::take_scaling() {
+  const std::lock_guard lock(mutex_);
+  if (!next_scaling_) return;
+  scaler_.reset();
+  if (*next_scaling_) {
+    scaler_.emplace(**next_scaling_);
+    const auto takes_jobs = static_cast<std::size_t>(
+        std::ranges::count_if(workers_, [](const auto& worker) { return worker->takes_jobs(); }));
+    const ScalingOptions& options = scaler_->options();
+    if (takes_jobs < options.min_workers)
+      apply({static_cast<int>(options.min_workers - takes_jobs), "added for the new minimum"});
+    else if (takes_jobs > options.max_workers)
+      apply({-static_cast<int>(takes_jobs - options.max_workers), "taken away for the new maximum"});
+  }
+  scale_at_ = SteadyTime{0};
+  next_scaling_.reset();
+}
+
 NextTick PoolCore::tick(TimePoint now) noexcept {
   const SteadyTime steady = clock_.steady();
+  take_scaling();
   SteadyTime next = SteadyTime::max();
   if (scaler_ && steady >= scale_at_) {
     scale_at_ = steady + scaler_->options().interval;

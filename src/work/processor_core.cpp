@@ -122,7 +122,6 @@ ProcessorCore::ProcessorCore(QueueCore& queue, HandlerRegistry handlers, Process
       shared_(std::make_shared<Shared>(checked(std::move(handlers)), queue.config().limits,
                                        options_.stop_grace, waker_, clock_)),
       lease_(storage_, node_info(options_, shared_->handlers), options_.log),
-      default_retry_(queue.config().retry_policy()),
       random_(options_.seed) {
   if (options_.queue_order != QueueOrder::priority) turns_.emplace(options_.queues, options_.queue_order);
   for (const auto& [kind, entry] : shared_->handlers.entries())
@@ -354,7 +353,7 @@ void ProcessorCore::collect_results() {
     Slot* const slot = slot_of(run->token);
     if (slot == nullptr) continue;  // given up before: its result is dropped
     const auto& retry = run->entry->options.retry;
-    push_finish(finish_of(*run, retry ? *retry : default_retry_, std::move(run->result), random_), *run);
+    push_finish(finish_of(*run, retry ? *retry : queue_.config().retry_policy(), std::move(run->result), random_), *run);
     const RunPlacement::End how = end_of(finishes_.back().outcome);
     if (auto report = run->fetch_report()) reports_.push_back({run->claim().ref, std::move(*report)});
     run.reset();
@@ -468,7 +467,7 @@ void ProcessorCore::flush_one_by_one(std::size_t count) {
       finish.result.reset();
       finish.jobs.clear();
       finish.records.clear();
-      finish.again = When::after(default_retry_.delay(1, random_.next()));
+      finish.again = When::after(queue_.config().retry_policy().delay(1, random_.next()));
       if (run_reports_.size() == finishes_.size()) {
         run_reports_.front().outcome = Outcome::failed;
         run_reports_.front().message = finish.message;

@@ -166,7 +166,7 @@ Finish ProcessorCore::given_up_finish(const RunState& state) const {
       finish.message = fmt::format("timed out after {} and ignored its stop", to_text(state.timeout));
       const auto* entry = shared_->handlers.find(state.claim().kind);
       const RetryPolicy& policy =
-          entry != nullptr && entry->options.retry ? *entry->options.retry : default_retry_;
+          entry != nullptr && entry->options.retry ? *entry->options.retry : queue_.config().retry_policy();
       finish.again = When::after(policy.delay(state.claim().attempt, state.claim().ref.id.value));
       break;
     }

@@ -1,6 +1,8 @@
 // Whether a process is alive and ready, whatever its probes do.
 #include "quern/monitor/health.hpp"
 
+#include <condition_variable>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -277,39 +279,46 @@ TEST_CASE("checks on threads of their own answer while a probe hangs, and end wi
           "[health][threads]") {
   // What a hung run refers to outlives it.
   struct Gate {
-    std::atomic<bool> open{false};
-    std::atomic<bool> entered{false};
-    std::atomic<bool> left{false};
+    std::mutex mutex;
+    std::condition_variable changed;
+    int runs = 0;
+    bool entered = false;
+    bool open = false;
+    bool left = false;
   };
   const auto gate = std::make_shared<Gate>();
   {
     HealthProbe hangs = probe("hangs", [gate](const std::stop_token&) {
+      std::unique_lock lock(gate->mutex);
       gate->entered = true;
-      while (!gate->open) std::this_thread::yield();
+      gate->changed.wait(lock, [&] { return gate->open; });
       gate->left = true;
+      gate->changed.notify_all();
       return ProbeResult();
     });
     hangs.timeout = 50ms;
-    std::atomic<int> runs{0};
-    HealthProbe quick = probe("quick", [&](const std::stop_token&) {
-      ++runs;
+    HealthProbe quick = probe("quick", [gate](const std::stop_token&) {
+      const std::lock_guard lock(gate->mutex);
+      ++gate->runs;
+      gate->changed.notify_all();
       return ProbeResult();
     });
     quick.interval = 10ms;
     HealthChecks health({hangs, quick});
     health.start();
     health.start();
-    const auto until = std::chrono::steady_clock::now() + 60s;
-    while ((runs < 10 || !of(health.readiness(), "hangs").timed_out) &&
-           std::chrono::steady_clock::now() < until)
-      std::this_thread::yield();
-    CHECK(runs >= 10);
-    CHECK(of(health.readiness(), "hangs").timed_out);
-    CHECK(health.liveness().ok());
+    std::unique_lock lock(gate->mutex);
+    // Asked anew after each run of the quick one.
+    CHECK(gate->changed.wait_for(
+        lock, 60s, [&] { return gate->runs >= 10 && of(health.readiness(), "hangs").timed_out; }));
     CHECK(gate->entered);
+    lock.unlock();
+    CHECK(health.liveness().ok());
     health.stop();
   }
+  std::unique_lock lock(gate->mutex);
   CHECK_FALSE(gate->left);
   gate->open = true;
-  while (!gate->left) std::this_thread::yield();
+  gate->changed.notify_all();
+  CHECK(gate->changed.wait_for(lock, 60s, [&] { return gate->left; }));
 }

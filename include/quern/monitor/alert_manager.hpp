@@ -34,6 +34,8 @@ struct AlertOptions {
   /// Makes a notice into a job, which is added in the same transaction in which the fleet decides to give it: once for all
   /// nodes, whatever dies meanwhile. None: no job for this one. Its unique key is set; what it throws is logged.
   std::function<std::optional<NewJob>(const AlertEvent&)> job{};
+  /// Told of each notice that this node gives, by `tick`: it should be quick. What it throws is logged and dropped.
+  std::function<void(const AlertEvent&)> on_event{};
   Logger log{};  ///< Also told each notice that this node gives.
 };
 
@@ -57,6 +59,7 @@ class AlertCore {
   ~AlertCore();
 
   NextTick tick(TimePoint now) noexcept;
+  void set_rules(std::vector<AlertRule> rules);
   void note(std::string_view event);
   std::uint64_t silence(AlertMatch match, TimePoint until, std::string reason, std::string who);
   bool unsilence(std::uint64_t id);
@@ -71,6 +74,7 @@ class AlertCore {
  private:
   struct Local;
 
+  void take_rules();
   void look(TimePoint now);
   void note_events(AlertFleet& fleet, const Metrics& metrics, TimePoint now);
   [[nodiscard]] std::vector<AlertValue> values_of_rule(const AlertRule& rule, AlertFleet& fleet,
@@ -89,11 +93,11 @@ class AlertCore {
 
   QueueCore& queue_;
   const std::function<Metrics()> metrics_;
-  const AlertOptions options_;
+  AlertOptions options_;  // changed only by tick
   const ClockRef clock_;
   const std::shared_ptr<Waker> waker_;
   const std::unique_ptr<AlertStore> store_;
-  const std::shared_ptr<CompletionWatch> completions_;
+  std::shared_ptr<CompletionWatch> completions_;  // the same
   const std::unique_ptr<EventChannels<AlertEvent>> channels_;
   const std::unique_ptr<Local> local_;
   TimePoint tick_at_ = TimePoint::min();
@@ -137,6 +141,9 @@ class AlertManager {
   /// Waits for a call of the storage that is under way. Can be started again.
   void stop() noexcept { runner_.stop(); }
 
+  /// These instead, from the next tick on. A rule of the same name goes on as it stands; what fires by a rule that no
+  /// node has any more ends by itself, an hour after its last change and without a notice. Throws ConfigError for faulty ones, and nothing changes.
+  void set_rules(std::vector<AlertRule> rules) { core_.set_rules(std::move(rules)); }
   /// Something has happened, now: for `AlertMetric::since_event`. Kept until the next tick, which writes it to the storage;
   /// what a process that dies has not written is forgotten. Up to 1000 names between two ticks; a name that nobody has
   /// noted for a year is dropped. Throws InvalidArgument for a name that is empty, longer than 256 bytes or no text.

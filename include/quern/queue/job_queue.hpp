@@ -203,6 +203,10 @@ class JobQueue {
   }
 
   [[nodiscard]] const JobQueueConfig& config() const noexcept { return core_.config(); }
+  /// From now on jobs and processors of this object go by this one: retries, timeouts, retention and what is checked at the
+  /// door. Slots and limits of a processor's results are as they were when it was made. Costs the memory of a configuration,
+  /// which is kept. Throws ConfigError for a faulty one, and nothing changes.
+  void set_config(JobQueueConfig config) { core_.set_config(std::move(config)); }
   [[nodiscard]] S& storage() noexcept { return storage_; }
   /// For quern's own upper floors.
   [[nodiscard]] detail::QueueCore& core() noexcept { return core_; }

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -38,7 +40,12 @@ class QueueCore {
   QueueCore(StoragePort& storage, JobQueueConfig config);
 
   [[nodiscard]] StoragePort& storage() const noexcept { return storage_; }
-  [[nodiscard]] const JobQueueConfig& config() const noexcept { return config_; }
+  /// The one in force. The reference stays good as long as this, with the values as they were.
+  [[nodiscard]] const JobQueueConfig& config() const noexcept {
+    return *config_.load(std::memory_order_acquire);
+  }
+  /// Throws ConfigError. See JobQueue::set_config.
+  void set_config(JobQueueConfig config);
   [[nodiscard]] EventBus& events() noexcept { return events_; }
   /// Of this queue and the processors on it.
   [[nodiscard]] QueueObservers& observers() noexcept { return observers_; }
@@ -75,7 +82,9 @@ class QueueCore {
   [[nodiscard]] std::vector<InsertResult> insert(std::span<const NewJob> jobs);
 
   StoragePort& storage_;
-  const JobQueueConfig config_;
+  std::mutex configs_mutex_;
+  std::vector<std::unique_ptr<const JobQueueConfig>> configs_;  // all that there were, for who refers to them
+  std::atomic<const JobQueueConfig*> config_{nullptr};
   EventBus events_;
   QueueObservers observers_;
 

@@ -23,7 +23,7 @@ struct PoolOptions {
   std::optional<ScalingOptions> scaling{};  ///< None: workers come and go by hand only.
   /// A worker whose jobs fail so often in a row is unhealthy, and is replaced. 0: failures say nothing of workers.
   int unhealthy_failures = 0;
-  /// Told, by `tick`, of workers that come, go, or change their health, in the order of the changes. What it throws
+  /// Told, by `tick` and by `stop`, of workers that come, go, or change their health, in the order of the changes. What it throws
   /// is logged and dropped.
   std::function<void(const WorkerEvent&)> on_event{};
 };
@@ -72,6 +72,7 @@ class WorkerPool {
   void stop(StopOptions options = {}) {
     runner_.stop();
     processor_.stop(options);
+    pool_.tell_events();
   }
 
   /// Adds a worker, and returns its id. Throws InvalidArgument as the constructor.
@@ -84,6 +85,9 @@ class WorkerPool {
   bool drain(std::string_view id) { return pool_.drain(id); }
   /// Fewer than it runs: it takes none until it has room. Throws InvalidArgument unless 1 to 100,000.
   bool resize(std::string_view id, int max_jobs) { return pool_.resize(id, max_jobs); }
+  /// From the next tick on it scales so; none: no more, and the workers stay that there are. Throws ConfigError or
+  /// InvalidArgument as the constructor.
+  void set_scaling(std::optional<ScalingOptions> scaling) { pool_.set_scaling(std::move(scaling)); }
   /// In the order in which they were added. Costs O(workers + running jobs).
   [[nodiscard]] std::vector<WorkerStatus> workers() const { return pool_.workers(); }
   /// Active and healthy ones.

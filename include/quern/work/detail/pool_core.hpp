@@ -62,6 +62,9 @@ class PoolCore final : public RunPlacement {
   bool disable(std::string_view id);
   bool drain(std::string_view id);
   bool resize(std::string_view id, int max_jobs);
+  void set_scaling(std::optional<ScalingOptions> scaling);
+  /// Tells of what has happened. `tick` does so, too; this is for when no tick follows.
+  void tell_events() noexcept;
   [[nodiscard]] std::vector<WorkerStatus> workers() const;
   [[nodiscard]] std::size_t healthy_workers() const;
 
@@ -125,13 +128,13 @@ class PoolCore final : public RunPlacement {
   void scale(SteadyTime steady) noexcept;
   /// What waits for this pool.
   [[nodiscard]] ScalingSample ask_storage() const;
-  void tell_events() noexcept;
+  void take_scaling();
   void wake() const;
 
   QueueCore& queue_;
   const ClockRef clock_;
   const std::shared_ptr<Waker> waker_;
-  const PoolSetup setup_;
+  const PoolSetup setup_;  // its scaling: at the start
   const Balancer balancer_;
   std::function<void()> wake_;
   std::vector<Kind> kinds_;  // in the handlers' order
@@ -143,6 +146,8 @@ class PoolCore final : public RunPlacement {
   std::vector<WorkerEvent> events_;               // not told yet
   std::uint64_t last_number_ = 0;
   bool balancer_failed_ = false;
+  /// Of set_scaling, until the next tick.
+  std::optional<std::optional<ScalingOptions>> next_scaling_;
 
   std::vector<PlannedRound> rounds_;
   bool planned_ = false;

@@ -255,7 +255,6 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   const ClockRef clock_;
   const std::shared_ptr<Shared> shared_;
   NodeLease lease_;
-  const RetryPolicy default_retry_;
   Random random_;
 
   std::mutex tick_mutex_;
