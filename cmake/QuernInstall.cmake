@@ -27,9 +27,11 @@ endif()
 function(quern_install_component name description requires requires_private)
   set(target quern_${name})
   set(package quern-${name})
+  set(more_headers)
   if(name STREQUAL "quern")
     set(target quern)
     set(package quern)
+    set(more_headers FILE_SET adapters DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
   endif()
 
   install(
@@ -38,7 +40,7 @@ function(quern_install_component name description requires requires_private)
     RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}"
     LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
     ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
-    FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+    FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" ${more_headers})
   install(EXPORT ${package}-targets NAMESPACE quern:: DESTINATION "${package_dir}")
   export(EXPORT ${package}-targets NAMESPACE quern:: FILE "${PROJECT_BINARY_DIR}/${package}-targets.cmake")
 

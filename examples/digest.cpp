@@ -175,9 +175,9 @@ int run(const Arguments& arguments) {
           {}),
       notify::NotificationHandler::options());
   // A short lease: what a killed run held is taken over after some seconds.
-  quern::Processor processor(
-      queue, handlers,
-      {.lease = 3s, .log = [](quern::LogLevel, std::string_view message) { std::cerr << message << '\n'; }});
+  quern::Processor processor(queue, handlers, {.lease = 3s, .log = [](const quern::LogRecord& record) {
+                                                 std::cerr << record.message << '\n';
+                                               }});
   const StopSignals signals([&] { processor.request_stop({.wait = 0s, .grace = 5s}); });
 
   const std::string tag = (arguments.job.source + ":" + arguments.job.repository).substr(0, 200);

@@ -21,9 +21,7 @@ int main() try {
   auto config = quern::ServiceConfig::from_json(
       R"({"storage": "sqlite:service.db", "pool": {"scaling": {"maxWorkers": 4}}, "stop": {"wait": "5s"}})");
   config = quern::ServiceConfig::from_environment(config);
-  config.log = [](quern::LogLevel, std::string_view line) {
-    std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
-  };
+  config.log = [](const quern::LogRecord& record) { std::fprintf(stderr, "%s\n", to_text(record).c_str()); };
   quern::JobService service{config};
   service.handlers().on<Greet>([](const Greet& job) { std::printf("Hello, %s!\n", job.name.c_str()); });
   // In a process of its own, so nobody else is harmed.

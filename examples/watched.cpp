@@ -1,6 +1,8 @@
-// A queue that is watched: its figures, its alerts and its health, each as it would go to whoever asks. Ends by itself.
+// A queue that is watched: its log, its figures, its alerts and its health, each as it would go to whoever asks. Ends by
+// itself.
 #include <cstdio>
 #include <future>
+#include <mutex>
 #include <quern/alerts.hpp>
 #include <quern/health.hpp>
 #include <quern/quern.hpp>
@@ -28,12 +30,19 @@ int main() {
   auto handlers = quern::HandlerRegistry();
   handlers.on("tell", [&](quern::JobContext& context) {
     const auto event = context.job().payload.as<quern::AlertEvent>();
-    std::puts(event.summary().c_str());
+    context.warning(event.summary(), {{"rule", event.rule}});
     if (event.type == quern::AlertEventType::triggered) queue.cancel_all({.queue = "mail"});
     if (event.type == quern::AlertEventType::resolved) resolved.set_value();
   });
   quern::HealthChecks health({quern::storage_probe(queue), quern::worker_probe(queue)});
-  quern::Processor processor(queue, handlers);
+  std::mutex mutex;  // a sink may be told by several threads at once
+  const quern::Logger log = [&](const quern::LogRecord& record) {
+    const std::lock_guard lock(mutex);
+    std::puts(to_json(record).c_str());
+  };
+  quern::ProcessorOptions engine;
+  engine.log = log;
+  quern::Processor processor(queue, handlers, engine);
 
   for (int i = 0; i < 101; ++i)
     queue.enqueue("send", quern::Payload(), {.queue = "mail"});  // nobody sends them

@@ -150,8 +150,12 @@ void AlertStore::read_log(AlertFleet& fleet) {
         if (last.state.number < decision.state.number) last = decision;
         fleet.log.push_back({job.id, job.created_at, std::move(decision)});
       } catch (const InvalidArgument& e) {
-        log_to(log_, LogLevel::warning,
-               fmt::format("job {} can't be read as a decision about an alert: {}", job.id.value, e.what()));
+        log_to(log_, {.level = LogLevel::warning,
+                      .message = fmt::format("job {} can't be read as a decision about an alert: {}",
+                                             job.id.value, e.what()),
+                      .job = job.id,
+                      .kind = job.kind,
+                      .queue = job.queue});
       }
     }
     filter.after = page.next;

@@ -108,7 +108,7 @@ void tell_unhandled(StoragePort& storage, const HandlerRegistry& handlers, const
         SystemEventType::kind_without_handler, storage.clock().now(), kind,
         fmt::format("{} jobs of the kind \"{}\" wait, and no node that is alive has a handler for it", count,
                     kind)};
-    log_to(config.log, LogLevel::warning, event.message);
+    log_to(config.log, {.level = LogLevel::warning, .message = event.message, .kind = event.kind});
     events.publish(std::move(event));
   }
 }

@@ -44,6 +44,10 @@ inline constexpr SettingNames<JobState, 7> states{{{"ready", JobState::ready},
                                                    {"completed", JobState::completed},
                                                    {"cancelled", JobState::cancelled},
                                                    {"dead", JobState::dead}}};
+inline constexpr SettingNames<LogLevel, 4> levels{{{"debug", LogLevel::debug},
+                                                   {"info", LogLevel::info},
+                                                   {"warning", LogLevel::warning},
+                                                   {"error", LogLevel::error}}};
 inline constexpr SettingNames<AlertBy, 3> bys{
     {{"all", AlertBy::all}, {"queue", AlertBy::queue}, {"kind", AlertBy::kind}}};
 inline constexpr SettingNames<AlertWhen, 2> whens{{{"above", AlertWhen::above}, {"below", AlertWhen::below}}};
@@ -78,6 +82,13 @@ void describe_processor(V& v, Processor& processor) {
   v.value("progressInterval", processor.progress_interval, Range<Duration>{ms, hour});
   v.value("crashLimit", processor.crash_limit, Range<int>{1, 1000});
   v.value("flightRecord", processor.flight_record);
+  v.group("jobLog", [&](auto& log) {
+    log.value("lines", processor.job_log.lines, Range<std::size_t>{0, 10'000});
+    log.value("bytes", processor.job_log.bytes, Range<std::size_t>{0, std::size_t{256} * 1024});
+    log.value("lineBytes", processor.job_log.line_bytes, Range<std::size_t>{64, 16'384});
+    log.value("interval", processor.job_log.interval, Range<Duration>{ms, hour});
+    log.choice("least", processor.job_log.least, setting_names::levels);
+  });
 }
 
 template <class V, class Worker>

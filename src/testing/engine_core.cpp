@@ -97,12 +97,12 @@ void EngineCore::publish_defaults() {
 std::unique_ptr<EngineCore::Worker> EngineCore::make_worker(const std::string& queue) {
   ProcessorOptions options = options_;
   if (!queue.empty()) options.queues = {{.name = queue}};
-  options.log = [this, log = options_.log](LogLevel level, std::string_view message) {
-    {
+  options.log = [this, log = options_.log](const LogRecord& record) {
+    if (record.level >= LogLevel::warning && !record.handler) {
       const std::lock_guard lock(mutex_);
-      if (level >= LogLevel::warning) drained_.log.emplace_back(message);
+      drained_.log.emplace_back(record.message);
     }
-    log_to(log, level, message);
+    log_to(log, record);
   };
   return std::make_unique<Worker>(queue_, handlers_, std::move(options));
 }

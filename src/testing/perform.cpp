@@ -20,8 +20,9 @@ namespace {
 /// A run whose reports are all kept, and which can be asked to stop at one of them.
 class PerformedRun final : public quern::detail::RunState {
  public:
-  PerformedRun(Claim claim, quern::detail::RunPort& port, const PerformOptions& options)
-      : RunState(std::move(claim), port), stop_(options.stop), stop_at_(options.stop_at_progress) {}
+  PerformedRun(Claim claim, quern::detail::RunPort& port, const PerformOptions& options,
+               const quern::detail::LogSetup& log)
+      : RunState(std::move(claim), port, &log), stop_(options.stop), stop_at_(options.stop_at_progress) {}
 
   void report(int percent, std::string_view message) override {
     bool now = false;
@@ -37,12 +38,22 @@ class PerformedRun final : public quern::detail::RunState {
     const std::lock_guard lock(mutex_);
     return std::move(reports_);
   }
+  [[nodiscard]] std::vector<JobLogLine> take_lines() {
+    const std::lock_guard lock(mutex_);
+    return std::move(lines_);
+  }
 
  private:
+  void keep(JobLogLine line) override {
+    const std::lock_guard lock(mutex_);
+    lines_.push_back(std::move(line));
+  }
+
   const StopReason stop_;
   const int stop_at_;
   std::mutex mutex_;
   std::vector<Progress> reports_;
+  std::vector<JobLogLine> lines_;
 };
 
 /// What the run finds behind its context: a queue's rules, and steps that are kept here.
@@ -199,8 +210,10 @@ Performed perform(const HandlerRegistry& handlers, NewJob job, PerformOptions op
   const HandlerRegistry::Entry& entry = entry_of(handlers, job.kind);
   PerformPort port(handlers, options);
   port.queue().prepare(job);
+  const ManualClock clock(options.now);
+  const quern::detail::LogSetup log{options.sink, {}, clock};
   const auto run =
-      std::make_shared<PerformedRun>(claim_of(std::move(job), entry.options, options), port, options);
+      std::make_shared<PerformedRun>(claim_of(std::move(job), entry.options, options), port, options, log);
   const Claim& claim = run->claim();
   run->timeout = quern::detail::timeout_of(claim, entry.options, options.config.job_timeout);
   port.serve(*run);
@@ -221,6 +234,7 @@ Performed perform(const HandlerRegistry& handlers, NewJob job, PerformOptions op
   done.lost = run->stop_reason() == StopReason::lost;
   done.stop_requested = run->stop_reason() != StopReason::none;
   done.progress = run->take_reports();
+  done.log = run->take_lines();
   done.steps = port.take_steps();
   // Whoever keeps the context can't come back to what ends here.
   run->cut();

@@ -44,13 +44,14 @@ void check(std::string_view kind, const HandlerOptions& options) {
 
 }  // namespace
 
-HandlerRegistry& HandlerRegistry::add(std::string_view kind, Handler handler, HandlerOptions options) {
+HandlerRegistry& HandlerRegistry::add(std::string_view kind, Handler handler, HandlerOptions options,
+                                      decltype(Entry::secrets) secrets) {
   check(kind, options);
   if (fork_server_ != nullptr && options.isolation == Isolation::process)
     throw InvalidArgument(fmt::format("handlers[{}].isolation", kind),
                           "is `process`, and isolation was started before: it knows no later handler");
   const auto [place, added] =
-      entries_.try_emplace(std::string(kind), Entry{std::move(handler), std::move(options)});
+      entries_.try_emplace(std::string(kind), Entry{std::move(handler), std::move(options), secrets});
   if (!added) throw InvalidArgument("kind", fmt::format("\"{}\" has a handler already", kind));
   return *this;
 }

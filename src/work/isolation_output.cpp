@@ -64,8 +64,10 @@ void RunnerOutput::finish() {
 
 void RunnerOutput::take(std::string_view piece) {
   last_ += piece;
-  if (last_.size() > 4 * kept_bytes) last_.erase(0, last_.size() - kept_bytes - 1);
-  if (!options_.on_line) return write_to_own_errors(piece);
+  // Somewhat more, so that what is to be taken out of it is there as a whole.
+  if (last_.size() > 4 * kept_bytes) last_.erase(0, last_.size() - 2 * kept_bytes);
+  // Where nothing is to be taken out of it, it need not wait for the end of its line.
+  if (!options_.on_line && redactor_.empty()) return write_to_own_errors(piece);
   while (!piece.empty()) {
     const std::size_t end = piece.find('\n');
     const std::string_view part = piece.substr(0, end);
@@ -83,15 +85,16 @@ void RunnerOutput::take(std::string_view piece) {
 }
 
 void RunnerOutput::pass_on(std::string_view line) const noexcept {
-  if (!options_.on_line) return;
+  if (!options_.on_line) return write_to_own_errors(redactor_.redact(line) + '\n');
   try {
-    options_.on_line(job_, line);
+    options_.on_line(job_, redactor_.redact(line));
   } catch (...) {  // as IsolationOptions says
   }
 }
 
 std::string RunnerOutput::last() const {
-  std::string_view text = last_;
+  const std::string clean = redactor_.redact(last_);
+  std::string_view text = clean;
   if (text.size() > kept_bytes) {
     const bool whole = text[text.size() - kept_bytes - 1] == '\n';
     text = text.substr(text.size() - kept_bytes);

@@ -4,19 +4,21 @@
 #include <string_view>
 
 #include "isolation_io.hpp"
+#include "quern/core/detail/redactor.hpp"
 #include "quern/work/isolation.hpp"
 
 namespace quern::inline v1::detail {
 
 /// What a runner writes to standard error: passed on line by line, and its end kept for the error of a
-/// process that dies. For one thread.
+/// process that dies. What the redactor knows is taken out of each line. For one thread.
 class RunnerOutput {
  public:
   /// How much of it an error shows.
   static constexpr std::size_t kept_bytes = 2048;
 
-  /// Both must outlive it.
-  RunnerOutput(const Claim& job, const IsolationOptions& options) noexcept : job_(job), options_(options) {}
+  /// All must outlive it.
+  RunnerOutput(const Claim& job, const IsolationOptions& options, const Redactor& redactor) noexcept
+      : job_(job), options_(options), redactor_(redactor) {}
 
   /// `pipe` must be non-blocking.
   void read_from(Fd pipe) noexcept { pipe_ = std::move(pipe); }
@@ -37,6 +39,7 @@ class RunnerOutput {
 
   const Claim& job_;
   const IsolationOptions& options_;
+  const Redactor& redactor_;
   Fd pipe_;
   std::string last_;        // a little more than is kept
   std::string line_;        // the one that has not ended

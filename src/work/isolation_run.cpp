@@ -15,6 +15,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <system_error>
 #include <utility>
 
@@ -46,7 +47,7 @@ class IsolatedRun {
         limits_(limits),
         grace_(std::min(handler.limits.stop_grace, grace)),
         reader_(longest_message(limits)),
-        output_(state.claim(), server.options()) {}
+        output_(state.claim(), server.options(), state.redactor()) {}
 
   JobResult run(RunUsage& usage);
 
@@ -59,6 +60,7 @@ class IsolatedRun {
   void flush_channel();
   void read_line();
   void handle(Message&& message);
+  void log(const LogMessage& line);
   template <class Request>
   void answer(const Request& request);
   void send(std::string frame) {
@@ -81,6 +83,7 @@ class IsolatedRun {
   MessageReader reader_;
   std::string outgoing_;
   RunnerOutput output_;
+  std::deque<std::string> last_lines_;  // that it has logged
 
   std::optional<JobResult> result_;
   std::optional<RunnerEnd> end_;
@@ -120,7 +123,9 @@ void IsolatedRun::wait() {
   const Fd stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stop) throw std::system_error(errno, std::generic_category(), "eventfd");
   const std::stop_callback on_stop(state_.stop_token(), [&stop] { ::eventfd_write(stop.get(), 1); });
-  send(frame_of(MessageType::begin, BeginMessage{fields_of(state_.claim()), fields_of(limits_)}, UINT32_MAX));
+  send(frame_of(MessageType::begin,
+                BeginMessage{fields_of(state_.claim()), fields_of(limits_), state_.least_logged()},
+                UINT32_MAX));
   while (!end_ && !server_died_ && !overdue_) {
     const auto wanted = static_cast<short>(outgoing_.empty() ? POLLIN : POLLIN | POLLOUT);
     std::array<pollfd, 5> fds{{{stopped_ ? -1 : stop.get(), POLLIN, 0},
@@ -262,16 +267,20 @@ void IsolatedRun::handle(Message&& message) {
       state_.report(report.percent, report.message);
       return;
     }
+    case MessageType::log:
+      return log(std::move(message).as<LogMessage>());
     case MessageType::find_steps:
       return answer([&](AnswerMessage&) {
         const auto steps = state_.with_port([&](RunPort& port) { return port.steps(state_.claim().ref.id); });
         for (const Step& step : steps)
-          send(frame_of(MessageType::step, StepMessage{step.name, step.value.text()}, UINT32_MAX));
+          if (!is_log_step(step))
+            send(frame_of(MessageType::step, StepMessage{step.name, step.value.text()}, UINT32_MAX));
       });
     case MessageType::save_step: {
       auto step = std::move(message).as<StepMessage>();
       return answer([&](AnswerMessage& how) {
         const Step stored{std::move(step.name), Payload::json(std::move(step.value))};
+        check_step_name(stored.name);
         check_text(stored.name, "step", limits_.text_bytes);
         check_json(stored.value, "step." + stored.name, limits_);
         const RunCheck check =
@@ -309,6 +318,16 @@ void IsolatedRun::handle(Message&& message) {
                                                static_cast<unsigned>(message.type)));
 }
 
+void IsolatedRun::log(const LogMessage& line) {
+  constexpr std::size_t most = 5;
+  constexpr std::size_t longest = 256;
+  const std::vector<LogField> fields = fields_of(line);
+  state_.log(line.level, line.message, fields);
+  last_lines_.push_back(
+      clean_message(to_text({.level = line.level, .message = line.message, .fields = fields}), longest));
+  if (last_lines_.size() > most) last_lines_.pop_front();
+}
+
 JobResult IsolatedRun::conclude() {
   if (result_) return std::move(*result_);
   if (end_ && end_->error != 0)
@@ -328,6 +347,8 @@ JobResult IsolatedRun::conclude() {
   else
     why = "its process " + describe_end(end_->status, handler_.limits);
   if (overdue_) why += "; it has not ended yet";
+  if (!last_lines_.empty()) why += "; it has logged last:";
+  for (const std::string& line : last_lines_) why += '\n' + line;
   if (const std::string last = output_.last(); !last.empty()) why += "; its last output:\n" + last;
   return JobResult::failed(clean_message(why));
 }

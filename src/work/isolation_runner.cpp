@@ -61,6 +61,8 @@ class HostChannel {
   void send(MessageType type, const T& message) {
     const std::string frame = frame_of(type, message, longest_);
     const std::lock_guard lock(send_mutex_);
+    if (said_all_) return;  // by a thread that the handler has left behind
+    said_all_ = type == MessageType::result;
     // Who is not heard any more need not go on.
     if (!send_all(socket_.get(), frame.data(), frame.size())) ::_exit(exit_broken);
   }
@@ -126,6 +128,7 @@ class HostChannel {
   std::size_t longest_ = 0;
   MessageReader reader_{UINT32_MAX};  // the host may send what it likes
   std::mutex send_mutex_;
+  bool said_all_ = false;
   RunState* state_ = nullptr;
   std::mutex answers_mutex_;
   std::condition_variable answered_;
@@ -186,16 +189,23 @@ class ChildPort final : public RunPort {
 
 class ChildRun final : public RunState {
  public:
-  ChildRun(Claim claim, RunPort& port, HostChannel& channel)
-      : RunState(std::move(claim), port), channel_(channel) {}
+  ChildRun(Claim claim, RunPort& port, HostChannel& channel, std::optional<LogLevel> least_logged)
+      : RunState(std::move(claim), port), channel_(channel), least_logged_(least_logged) {}
   void report(int percent, std::string_view message) override {
     RunState::report(percent, message);
     if (auto last = fetch_report())
       channel_.send(MessageType::progress, ProgressMessage{last->percent, std::move(last->message)});
   }
+  void log(LogLevel level, std::string_view message, std::span<const LogField> fields) override {
+    if (!least_logged_ || level < *least_logged_) return;
+    redacted(message, fields, [&](std::string_view shown, std::span<const LogField> shown_fields) {
+      channel_.send(MessageType::log, message_of(level, shown, shown_fields));
+    });
+  }
 
  private:
   HostChannel& channel_;
+  const std::optional<LogLevel> least_logged_;
 };
 
 void set_limit(__rlimit_resource resource, rlim_t soft, rlim_t hard) {
@@ -263,7 +273,7 @@ void run_job(Fd socket, const HandlerRegistry& handlers) {
   const JobLimits limits = limits_of(begin.limits);
   channel.bound(longest_message(limits));
   ChildPort port(channel, limits);
-  ChildRun run(claim_of(std::move(begin.claim)), port, channel);
+  ChildRun run(claim_of(std::move(begin.claim)), port, channel, begin.least_logged);
   const HandlerRegistry::Entry* const entry = handlers.find(run.claim().kind);
   if (entry == nullptr) throw Error("the fork server was started without a handler of this kind");
   name_process(run.claim().kind.c_str());
@@ -278,6 +288,8 @@ void run_job(Fd socket, const HandlerRegistry& handlers) {
       channel.send(MessageType::then_record,
                    RecordMessage{std::move(record.collection), std::move(record.key), record.value.text()});
   ResultMessage message = message_of(result);
+  // The host does not know what the handler has named secret.
+  message.message = clean_message(run.redactor().redact(result.message()));
   if (message.outcome == Outcome::failed && memory_ran_out)
     message.message +=
         fmt::format(": no memory was left within its limit of {} bytes", entry->options.limits.memory_bytes);

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
+#include <variant>
 
 namespace quern::inline v1::detail {
 namespace {
@@ -187,6 +190,49 @@ JobResult result_of(ResultMessage&& message) {
       break;
   }
   throw InvalidArgument("outcome", "is none that a handler can have");
+}
+
+LogMessage message_of(LogLevel level, std::string_view message, std::span<const LogField> fields) {
+  constexpr std::size_t longest_line = 16 * 1024;
+  constexpr std::size_t longest_text = 4 * 1024;
+  constexpr std::size_t most_fields = 32;
+  LogMessage made{level, clean_message(message, longest_line), {}};
+  for (const LogField& field : fields.first(std::min(fields.size(), most_fields))) {
+    LogFieldMessage& one = made.fields.emplace_back();
+    one.key = clean_message(field.key(), longest_text);
+    const auto& value = field.value();
+    if (const auto* const integer = std::get_if<std::int64_t>(&value))
+      one.integer = *integer;
+    else if (const auto* const natural = std::get_if<std::uint64_t>(&value))
+      one.natural = *natural;
+    else if (const auto* const number = std::get_if<double>(&value);
+             number != nullptr && std::isfinite(*number))
+      one.number = *number;
+    else if (const auto* const truth = std::get_if<bool>(&value))
+      one.truth = *truth;
+    else
+      one.text = clean_message(field.text(), longest_text);
+  }
+  return made;
+}
+
+std::vector<LogField> fields_of(const LogMessage& message) {
+  if (message.level > LogLevel::error) throw InvalidArgument("message", "has a level that there is not");
+  std::vector<LogField> fields;
+  fields.reserve(message.fields.size());
+  for (const LogFieldMessage& field : message.fields) {
+    if (field.integer)
+      fields.emplace_back(field.key, *field.integer);
+    else if (field.natural)
+      fields.emplace_back(field.key, *field.natural);
+    else if (field.number)
+      fields.emplace_back(field.key, *field.number);
+    else if (field.truth)
+      fields.emplace_back(field.key, *field.truth);
+    else
+      fields.emplace_back(field.key, field.text);
+  }
+  return fields;
 }
 
 std::size_t longest_message(const JobLimits& limits) noexcept {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,7 @@ enum class MessageType : std::uint8_t {
   then_job,       ///< JobMessage; asks
   then_record,    ///< RecordMessage
   result,         ///< ResultMessage, the last one
+  log,            ///< LogMessage
 };
 
 struct WhenFields {
@@ -77,8 +79,9 @@ QUERN_FIELDS(LimitFields, payload_bytes, json_depth, key_bytes, text_bytes)
 struct BeginMessage {
   ClaimFields claim{};
   LimitFields limits{};
+  std::optional<LogLevel> least_logged{};  ///< None: nobody wants its lines.
 };
-QUERN_FIELDS(BeginMessage, claim, limits)
+QUERN_FIELDS(BeginMessage, claim, limits, least_logged)
 
 struct StopMessage {
   StopReason reason = StopReason::none;
@@ -113,6 +116,24 @@ struct ProgressMessage {
   std::string message{};
 };
 QUERN_FIELDS(ProgressMessage, percent, message)
+
+/// A field of a line: a text, or one of the others with the text empty.
+struct LogFieldMessage {
+  std::string key{};
+  std::string text{};
+  std::optional<std::int64_t> integer{};
+  std::optional<std::uint64_t> natural{};
+  std::optional<double> number{};
+  std::optional<bool> truth{};
+};
+QUERN_FIELDS(LogFieldMessage, key, text, integer, natural, number, truth)
+
+struct LogMessage {
+  LogLevel level = LogLevel::info;
+  std::string message{};
+  std::vector<LogFieldMessage> fields{};
+};
+QUERN_FIELDS(LogMessage, level, message, fields)
 
 struct UniqueFields {
   std::string key{};
@@ -173,6 +194,11 @@ QUERN_FIELDS(ResultMessage, outcome, undecodable, message, result, again)
 [[nodiscard]] NewJob job_of(JobMessage&& message);
 /// What is no UTF-8 in its text becomes U+FFFD.
 [[nodiscard]] ResultMessage message_of(const JobResult& result);
+/// The same; a message of more than 16 KiB is cut, a text of a field at 4 KiB, and fields beyond 32 are left out.
+[[nodiscard]] LogMessage message_of(LogLevel level, std::string_view message,
+                                    std::span<const LogField> fields);
+/// Borrows `message`.
+[[nodiscard]] std::vector<LogField> fields_of(const LogMessage& message);
 [[nodiscard]] JobResult result_of(ResultMessage&& message);
 
 /// The longest message that fits these limits, with room to spare.

@@ -10,6 +10,13 @@ namespace quern::inline v1 {
 
 namespace detail {
 
+void check_step_name(std::string_view name) {
+  if (name.starts_with(reserved_steps))
+    throw InvalidArgument(
+        "step", fmt::format("the name \"{}\" begins with \"{}\", which quern keeps for itself", name,
+                            reserved_steps));
+}
+
 void RunState::rest() {
   claim_.payload = Payload();
   if (stop_.stop_possible()) stop_ = std::stop_source(std::nostopstate);
@@ -18,6 +25,9 @@ void RunState::rest() {
   report_.reset();
   reported_.store(false, std::memory_order_relaxed);
   reported_percent_ = 0;
+  redactor_.clear();
+  log_.reset();
+  has_log_.store(false, std::memory_order_relaxed);
   steps_.reset();
   step_names_.clear();
   jobs_.clear();
@@ -71,7 +81,7 @@ void RunState::request_stop(StopReason reason) noexcept {
 void RunState::report(int percent, std::string_view message) {
   const std::lock_guard lock(progress_mutex_);
   reported_percent_ = std::max(reported_percent_, std::clamp(percent, 0, 100));
-  report_ = Progress{reported_percent_, clean_message(message, 1024)};
+  report_ = Progress{reported_percent_, clean_message(redactor_.redact(message), 1024)};
   reported_.store(true, std::memory_order_release);
 }
 
@@ -84,15 +94,18 @@ std::optional<Progress> RunState::fetch_report() {
 
 std::optional<Payload> RunState::find_step(std::string_view name) {
   // A first attempt can have steps too: a snooze and a hand-back give their attempt back.
-  if (!steps_)
+  if (!steps_) {
     steps_ = claim_.ref.epoch > 1 ? with_port([&](RunPort& port) { return port.steps(claim_.ref.id); })
                                   : std::vector<Step>{};
+    std::erase_if(*steps_, is_log_step);
+  }
   const auto found = std::ranges::find(*steps_, name, &Step::name);
   if (found == steps_->end()) return std::nullopt;
   return found->value;
 }
 
 void RunState::begin_step(std::string_view name) {
+  check_step_name(name);
   if (!step_names_.emplace(name).second)
     throw InvalidArgument(
         "step", fmt::format("the name \"{}\" is used twice in one run; each step needs its own", name));
@@ -135,6 +148,10 @@ const Claim& JobContext::job() const noexcept { return state_->claim(); }
 std::stop_token JobContext::stop_token() const { return state_->stop_token(); }
 bool JobContext::stop_requested() const noexcept { return state_->stop_requested(); }
 StopReason JobContext::stop_reason() const noexcept { return state_->stop_reason(); }
+void JobContext::log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
+  state_->log(level, message, {fields.begin(), fields.end()});
+}
+void JobContext::secret(std::string_view value) { state_->redactor().add(value); }
 void JobContext::progress(int percent, std::string_view message) { state_->report(percent, message); }
 JobId JobContext::then(NewJob job) { return state_->then(std::move(job)); }
 void JobContext::then(Record record) { state_->then(std::move(record)); }

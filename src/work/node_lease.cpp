@@ -35,15 +35,17 @@ NextTick NodeLease::tick(TimePoint now) noexcept {
   if (steady >= renew_at_) {
     try {
       if (storage_.renew(node()) == RenewResult::lost) {
-        log_to(log_, LogLevel::error,
-               fmt::format("node {} was declared dead; its runs are lost", node().value));
+        log_to(log_, {.level = LogLevel::error,
+                      .message = fmt::format("node {} was declared dead; its runs are lost", node().value),
+                      .node = node().value});
         lost_.store(true, std::memory_order_release);
         return {};
       }
       renew_at_ = steady + info_.lease / 3;
     } catch (const std::exception& e) {
-      log_to(log_, LogLevel::warning,
-             fmt::format("node {} could not renew its lease: {}", node().value, e.what()));
+      log_to(log_, {.level = LogLevel::warning,
+                    .message = fmt::format("node {} could not renew its lease: {}", node().value, e.what()),
+                    .node = node().value});
       renew_at_ = steady + info_.lease / 10;
     }
   }

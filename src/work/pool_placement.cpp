@@ -114,9 +114,12 @@ std::size_t PoolCore::ask_balancer(const PlacementRequest& request) {
     problem = "it threw something that is no std::exception";
   }
   if (!std::exchange(balancer_failed_, true))
-    log_to(setup_.log, LogLevel::error,
-           fmt::format("the pool's balancer failed, and the first worker gets the job (said once): {}",
-                       problem));
+    log_to(setup_.log,
+           {.level = LogLevel::error,
+            .message = fmt::format(
+                "the pool's balancer failed, and the first worker gets the job (said once): {}", problem),
+            .job = request.id,
+            .kind = request.kind});
   return 0;
 }
 
@@ -139,14 +142,14 @@ PoolCore::Worker* PoolCore::choose(const Claim& claim, std::size_t kind) {
                                              : ask_balancer({claim.ref.id, claim.kind, &kinds_[kind].cost})];
 }
 
-void PoolCore::begin(TaskToken token, const Claim& claim, std::size_t kind, SteadyTime steady) {
+std::string_view PoolCore::begin(TaskToken token, const Claim& claim, std::size_t kind, SteadyTime steady) {
   const std::size_t place = (token & 0xFFFF'FFFFU) - 1;
   const std::lock_guard lock(mutex_);
   if (place >= runs_.size()) runs_.resize(place + 1);
   Worker* const worker = choose(claim, kind);
   runs_[place] = {token, worker, kind, claim.ref.id, steady, false};
   take(used_, kinds_[kind].cost);
-  if (worker == nullptr) return;
+  if (worker == nullptr) return {};
   const std::size_t free = worker->free();
   ++worker->running;
   ++worker->started;
@@ -157,6 +160,7 @@ void PoolCore::begin(TaskToken token, const Claim& claim, std::size_t kind, Stea
     worker->stop_at = std::min(worker->stop_at, steady + worker->options.graceful_shutdown_timeout);
     next_stop_.store(std::min(next_stop_.load(), worker->stop_at));
   }
+  return worker->options.id;
 }
 
 void PoolCore::end(TaskToken token, End how, SteadyTime steady) {

@@ -19,8 +19,10 @@ void PoolCore::set_health(Worker& worker, bool healthy, const std::string& reaso
 
 void PoolCore::replace(Worker& worker, const std::string& reason) {
   set_health(worker, false, reason);
-  log_to(setup_.log, LogLevel::error,
-         fmt::format("worker {} is unhealthy and is replaced: {}", worker.options.id, reason));
+  log_to(setup_.log,
+         {.level = LogLevel::error,
+          .message = fmt::format("worker {} is unhealthy and is replaced: {}", worker.options.id, reason),
+          .worker = worker.options.id});
   WorkerOptions options = worker.options;
   const std::string name = worker.name;
   const bool scaled = worker.scaled;
@@ -133,12 +135,15 @@ void PoolCore::tell_events() noexcept {
     try {
       setup_.on_event(event);
     } catch (const std::exception& e) {
-      log_to(setup_.log, LogLevel::error,
-             fmt::format("who was told of {} of worker {} failed: {}", to_string(event.type), event.worker,
-                         e.what()));
+      log_to(setup_.log, {.level = LogLevel::error,
+                          .message = fmt::format("who was told of {} of worker {} failed: {}",
+                                                 to_string(event.type), event.worker, e.what()),
+                          .worker = event.worker});
     } catch (...) {
-      log_to(setup_.log, LogLevel::error,
-             fmt::format("who was told of {} of worker {} failed", to_string(event.type), event.worker));
+      log_to(setup_.log, {.level = LogLevel::error,
+                          .message = fmt::format("who was told of {} of worker {} failed",
+                                                 to_string(event.type), event.worker),
+                          .worker = event.worker});
     }
   }
 }

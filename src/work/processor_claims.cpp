@@ -177,9 +177,10 @@ std::shared_ptr<ProcessorCore::Run> ProcessorCore::prepare_run(Claim&& claim, St
   slot.run->cpu.store(Duration{0}, std::memory_order_relaxed);
   slot.run->peak_memory.store(0, std::memory_order_relaxed);
   set_alarm(slot, steady + slot.run->timeout);
-  if (placement_ != nullptr)
-    placement_->begin(slot.run->token, slot.run->claim(), static_cast<std::size_t>(kind - kinds_.data()),
-                      steady);
+  slot.run->worker = placement_ == nullptr
+                         ? options_.name
+                         : placement_->begin(slot.run->token, slot.run->claim(),
+                                             static_cast<std::size_t>(kind - kinds_.data()), steady);
   return slot.run;
 }
 
@@ -211,8 +212,8 @@ void ProcessorCore::post(std::span<const std::shared_ptr<ExecutorTask>> tasks) {
 
 void ProcessorCore::hand_back(const std::exception& error,
                               std::span<const std::shared_ptr<ExecutorTask>> tasks) {
-  log_to(options_.log, LogLevel::error,
-         fmt::format("{} jobs could not be started and are handed back: {}", tasks.size(), error.what()));
+  say(LogLevel::error,
+      fmt::format("{} jobs could not be started and are handed back: {}", tasks.size(), error.what()));
   for (const auto& task : tasks) {
     Slot* const slot = slot_of(task->token);
     if (slot == nullptr) continue;

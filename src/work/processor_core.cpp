@@ -52,6 +52,7 @@ ProcessorOptions checked(ProcessorOptions options, const JobQueueConfig& config)
       throw InvalidArgument(fmt::format("queues[{}].weight", i),
                             fmt::format("is {}; allowed is 1 to 1000", options.queues[i].weight));
   }
+  check(options.job_log);
   if (options.queue_order != QueueOrder::priority && options.queues.empty())
     throw InvalidArgument("queues", "is empty; a weighted or strict order needs the queues' names");
   if (options.seed == 0) options.seed = Random::entropy();
@@ -136,7 +137,9 @@ ProcessorCore::ProcessorCore(QueueCore& queue, HandlerRegistry handlers, Process
                                                      static_cast<std::size_t>(options_.max_concurrent_jobs));
     left_behind_ = shared_->flight->take_left();
   }
+  shared_->log = {.sink = options_.log, .keep = options_.job_log, .clock = clock_};
   const SteadyTime steady = storage_.clock().steady();
+  logs_at_ = steady + options_.job_log.interval;
   prune_at_ = steady + queue_.config().cleanup_interval;
   storage_.observe(*this);
 }
@@ -221,10 +224,10 @@ NextTick ProcessorCore::tick_locked(TimePoint now) noexcept {
     storage_failed(e, steady);
   }
   if (phase_ == Phase::leaving && steady >= leave_until_) {
-    log_to(options_.log, LogLevel::error,
-           fmt::format(
-               "stopped while the storage does not answer; {} finished jobs will be rescued and run again",
-               finishes_.size()));
+    say(LogLevel::error,
+        fmt::format(
+            "stopped while the storage does not answer; {} finished jobs will be rescued and run again",
+            finishes_.size()));
     finishes_.clear();
     run_reports_.clear();
     enter(Phase::stopped, steady);
@@ -299,6 +302,7 @@ void ProcessorCore::use_storage(TimePoint now, SteadyTime steady) {
   if (!left_behind_.empty()) settle_flight();
   const std::size_t busy = busy_;
   flush_progress(steady);
+  flush_logs(steady);
   flush_finishes(now);
   if (phase_ == Phase::leaving) {
     lease_.leave();
@@ -328,9 +332,8 @@ void ProcessorCore::storage_failed(const std::exception& error, SteadyTime stead
   storage_retry_at_ = steady + wait;
   // Said at once, and then ever more seldom: 1, 2, 4, 8, ... failures in a row.
   if (std::has_single_bit(static_cast<unsigned>(storage_failures_)))
-    log_to(options_.log, LogLevel::error,
-           fmt::format("the storage failed ({} in a row), asking again in {}: {}", storage_failures_,
-                       to_text(wait), error.what()));
+    say(LogLevel::error, fmt::format("the storage failed ({} in a row), asking again in {}: {}",
+                                     storage_failures_, to_text(wait), error.what()));
 }
 
 void ProcessorCore::handle_lost_node() {

@@ -6,6 +6,11 @@
 
 namespace quern::inline v1::detail {
 
+void ProcessorCore::say(LogLevel level, std::string_view message) const noexcept {
+  log_to(options_.log,
+         {.level = level, .message = message, .worker = options_.name, .node = lease_.node().value});
+}
+
 RunReport ProcessorCore::report_of(const Run& run) const {
   const Claim& claim = run.claim();
   RunReport report;

@@ -29,6 +29,7 @@ void ProcessorCore::Run::run(std::shared_ptr<ExecutorTask> keeps) noexcept {
   result = call_handler();
   if (flight != nullptr) flight->end(token);
   if (watched) ended.store(shared->clock.steady(), std::memory_order_relaxed);
+  if (has_log()) write_log();
   engine_of_this_thread = nullptr;
   const auto with = shared;  // the run itself may be gone as soon as the engine has seen its result
   with->put_done(std::static_pointer_cast<Run>(std::move(keeps)));
@@ -40,6 +41,7 @@ JobResult ProcessorCore::Run::call_handler() noexcept {
   if (entry->options.isolation == Isolation::process) {
     // The process must be killed before the engine gives its thread up.
     const Duration grace = shared->stop_grace / 4 * 3;
+    learn_secrets(*entry, *this);
     RunUsage used;
     JobResult made =
         run_isolated(*shared->handlers.fork_server(), entry->options, *this, shared->limits, grace, used);
@@ -49,6 +51,17 @@ JobResult ProcessorCore::Run::call_handler() noexcept {
   }
 #endif
   return run_handler(shared->handlers, *entry, *this, shared->limits);
+}
+
+void ProcessorCore::Run::write_log() noexcept {
+  try {
+    const LogFlush when = ends_job(*this, result) ? LogFlush::job_ends : LogFlush::run_ends;
+    static_cast<void>(with_port([&](RunPort& port) { return flush_log(port, when, true); }));
+  } catch (const RunLost&) {  // then its lines are dropped with its result
+  } catch (const std::exception& e) {
+    tell(LogLevel::warning, fmt::format("the lines of job {} ({}) could not be kept: {}",
+                                        to_string(claim().ref.id), claim().kind, e.what()));
+  }
 }
 
 void ProcessorCore::Shared::put_done(std::shared_ptr<Run> run) noexcept {
@@ -142,9 +155,10 @@ void ProcessorCore::ring_alarms(SteadyTime steady) {
       if (options_.stop_grace > Duration::zero()) continue;
     }
     const RunState& state = *slot.run;
-    log_to(options_.log, LogLevel::error,
-           fmt::format("job {} ({}) ignores its stop for {}; its thread is given up",
-                       to_string(state.claim().ref.id), state.claim().kind, to_text(options_.stop_grace)));
+    log_to(options_.log, about(*slot.run, LogLevel::error,
+                               fmt::format("job {} ({}) ignores its stop for {}; its thread is given up",
+                                           to_string(state.claim().ref.id), state.claim().kind,
+                                           to_text(options_.stop_grace))));
     const bool lost = state.stop_reason() == StopReason::lost;
     give_up(slot, given_up_finish(state), lost ? RunPlacement::End::other : RunPlacement::End::ignored_stop);
   }
@@ -191,6 +205,7 @@ void ProcessorCore::stop_leaving(SteadyTime steady) {
 
 void ProcessorCore::give_up(Slot& slot, std::optional<Finish> finish, RunPlacement::End how) {
   const auto run = slot.run;
+  if (finish && run->has_log()) flush_last_log(*run, *finish);
   run->give_up();
   executor_.abandon(run->token);
   end_run(slot, how);

@@ -39,7 +39,9 @@ struct ProcessorCore::Shared {
   const Duration stop_grace;
   const std::shared_ptr<Waker> waker;
   const ClockRef clock;
-  std::unique_ptr<FlightRecord> flight;  // set before there are runs, or not at all
+  // Set before there are runs; the first one perhaps not at all.
+  std::unique_ptr<FlightRecord> flight;
+  LogSetup log;
   /// True while somebody watches, so that runs note when they begin and end.
   std::atomic<bool> watched{false};
   std::atomic<bool> work{true};
@@ -60,11 +62,16 @@ struct ProcessorCore::Shared {
 struct ProcessorCore::Run final : RunState, ExecutorTask {
   Run(Claim claim, RunPort& port, std::shared_ptr<Shared> with, const HandlerRegistry::Entry& of,
       const void* its_engine)
-      : RunState(std::move(claim), port), shared(std::move(with)), entry(&of), engine(its_engine) {}
+      : RunState(std::move(claim), port, &with->log),
+        shared(std::move(with)),
+        entry(&of),
+        engine(its_engine) {}
 
   void run(std::shared_ptr<ExecutorTask> self) noexcept override;
   /// On this thread, or in a process that this thread waits for.
   [[nodiscard]] JobResult call_handler() noexcept;
+  /// Writes what the handler has logged.
+  void write_log() noexcept;
 
   const std::shared_ptr<Shared> shared;
   const HandlerRegistry::Entry* entry;

@@ -94,10 +94,10 @@ void ProcessorCore::settle_flight() {
     storage_.finish(std::span(back).subspan(at, std::min(batch, back.size() - at)));
   left_behind_.clear();
   want_claim_ = true;
-  log_to(options_.log, LogLevel::error,
-         fmt::format("process {} died with jobs under way; {}{}; {} others are handed back",
-                     shared_->flight->left_by(), suspects.empty() ? "none was running" : "running was ",
-                     suspects, back.size()));
+  say(LogLevel::error,
+      fmt::format("process {} died with jobs under way; {}{}; {} others are handed back",
+                  shared_->flight->left_by(), suspects.empty() ? "none was running" : "running was ",
+                  suspects, back.size()));
 }
 
 }  // namespace quern::inline v1::detail

@@ -21,6 +21,7 @@ void check_result(JobResult& result, const JobLimits& limits) {
 JobResult run_handler(const HandlerRegistry& handlers, const HandlerRegistry::Entry& entry, RunState& state,
                       const JobLimits& limits) noexcept {
   try {
+    learn_secrets(entry, state);
     // Whoever calls keeps it alive, so the context need not count it.
     JobContext context(std::shared_ptr<RunState>(std::shared_ptr<void>(), &state));
     JobResult result = handlers.run(entry, context);
@@ -30,6 +31,32 @@ JobResult run_handler(const HandlerRegistry& handlers, const HandlerRegistry::En
     // RunLost mostly. The storage drops this when the run is indeed lost, and knows better when it is not.
     return JobResult::failed(e.what());
   }
+}
+
+void learn_secrets(const HandlerRegistry::Entry& entry, RunState& state) {
+  if (entry.secrets == nullptr) return;
+  try {
+    entry.secrets(state.claim().payload, state.redactor());
+  } catch (const InvalidArgument&) {  // no such payload: its handler is not called either, and says why
+  }
+}
+
+bool ends_job(const RunState& state, const JobResult& result) noexcept {
+  const StopReason stop = state.stop_reason();
+  switch (result.outcome()) {
+    case Outcome::completed:
+    case Outcome::discarded:
+      return true;
+    case Outcome::cancelled:
+      return stop != StopReason::shutdown && stop != StopReason::timeout;
+    case Outcome::failed:
+      return stop == StopReason::cancel ||
+             (stop != StopReason::shutdown && state.claim().attempt >= state.claim().max_attempts);
+    case Outcome::snoozed:
+    case Outcome::released:
+      break;
+  }
+  return false;
 }
 
 Duration timeout_of(const Claim& job, const HandlerOptions& handler, Duration configured) {
@@ -43,7 +70,7 @@ Finish finish_of(RunState& state, const RetryPolicy& retry, JobResult&& result, 
   finish.ref = state.claim().ref;
   finish.outcome = result.outcome();
   finish.dead_reason = result.dead_reason();
-  finish.message = std::move(result).message();
+  finish.message = state.redactor().redact(std::move(result).message());
   finish.result = std::move(result).result();
   const bool ended_badly = finish.outcome == Outcome::failed || finish.outcome == Outcome::cancelled;
   if (ended_badly && stopped_for == StopReason::shutdown) {

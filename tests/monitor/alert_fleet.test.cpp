@@ -333,7 +333,7 @@ TEST_CASE("a job that can't be made costs nobody the notice", "[alerts]") {
   std::optional<double> value = 11;
   AlertOptions options = with(about(value));
   std::vector<std::string> log;
-  options.log = [&](quern::LogLevel, std::string_view text) { log.emplace_back(text); };
+  options.log = [&](const quern::LogRecord& record) { log.emplace_back(record.message); };
   SECTION("its function throws") {
     options.job = [](const AlertEvent&) -> std::optional<NewJob> { throw std::runtime_error("no"); };
   }

@@ -100,7 +100,7 @@ TEST_CASE("a rule whose function throws says nothing and stops no other", "[aler
   }
   std::vector<std::string> log;
   AlertOptions options = with({bad, about(value)});
-  options.log = [&](quern::LogLevel, std::string_view text) { log.emplace_back(text); };
+  options.log = [&](const quern::LogRecord& record) { log.emplace_back(record.message); };
   AlertNode& node = fleet.add(std::move(options));
   fleet.pass(10s);
   CHECK(node.history() == "triggered 1");

@@ -137,8 +137,8 @@ TEST_CASE("a probe that hangs is given up, keeps no other from its turn, and is 
     return ProbeResult();
   });
   std::vector<std::string> log;
-  HealthChecks<HeldExecutor> health({hangs, other}, clock,
-                                    [&](quern::LogLevel, std::string_view text) { log.emplace_back(text); });
+  HealthChecks<HeldExecutor> health(
+      {hangs, other}, clock, [&](const quern::LogRecord& record) { log.emplace_back(record.message); });
   auto& executor = health.executor();
   CHECK(health.tick(clock.now()).at == clock.now() + 3s);
   REQUIRE(executor.tasks.size() == 2);

@@ -168,8 +168,8 @@ TEST_CASE("jobs that were not added are told apart from those that were", "[moni
 TEST_CASE("a monitor samples its storage at its interval, and goes on where that fails", "[monitor]") {
   Engine engine;
   std::vector<std::string> log;
-  Monitor monitor(engine.queue, {.sample_interval = 10s, .log = [&](quern::LogLevel, std::string_view text) {
-                                   log.emplace_back(text);
+  Monitor monitor(engine.queue, {.sample_interval = 10s, .log = [&](const quern::LogRecord& record) {
+                                   log.emplace_back(record.message);
                                  }});
   CHECK(monitor.metrics().sampled_at == quern::TimePoint::min());
   CHECK(monitor.prometheus().find("quern_jobs{") == std::string::npos);

@@ -34,7 +34,7 @@ struct Scene {
   std::unique_ptr<Service> service;
 
   explicit Scene(ServiceConfig config = {}) {
-    config.log = [this](quern::LogLevel, std::string_view line) { log.emplace_back(line); };
+    config.log = [this](const quern::LogRecord& record) { log.emplace_back(record.message); };
     service = std::make_unique<Service>(storage, std::move(config));
   }
   void settle() {

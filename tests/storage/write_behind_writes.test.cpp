@@ -87,7 +87,7 @@ TEST_CASE("a failing write is tried again ever more seldom, and said so", "[stor
   WriteBehindStage s;
   s.crash();
   std::vector<std::string> log;
-  s.options.log = [&](quern::LogLevel, std::string_view message) { log.emplace_back(message); };
+  s.options.log = [&](const quern::LogRecord& record) { log.emplace_back(record.message); };
   s.start();
   s.add("behind");
   s.process->backup.fails = true;

@@ -54,7 +54,7 @@ struct Engine {
     quern::ProcessorOptions made;
     made.name = "test";
     made.seed = 42;
-    made.log = [this](quern::LogLevel, std::string_view message) { log.emplace_back(message); };
+    made.log = [this](const quern::LogRecord& record) { log.emplace_back(record.message); };
     return made;
   }
   template <class E = quern::InlineExecutor>

@@ -61,6 +61,34 @@ TEST_CASE("a handler runs on one job and all that it does is in the answer", "[p
   CHECK(to_string(done) == "completed");
 }
 
+namespace {
+struct Login {
+  static constexpr std::string_view kind = "login";
+  quern::Secret password;
+};
+QUERN_FIELDS(Login, password)
+}  // namespace
+
+TEST_CASE("what a handler logs is in the answer, without its secrets", "[perform]") {
+  HandlerRegistry handlers;
+  handlers.on<Login>([](const Login& login, JobContext& context) {
+    context.warning("with " + login.password.reveal(), {{"tries", 3}});
+    throw std::runtime_error("not with " + login.password.reveal());
+  });
+  std::vector<std::string> told;
+  const Performed done = perform(
+      handlers, Login{"hunter2"},
+      {.attempt = 2, .sink = [&](const quern::LogRecord& record) { told.push_back(to_text(record)); }});
+  REQUIRE(done.log.size() == 1);
+  CHECK(done.log[0].message == "with ***");
+  CHECK(done.log[0].level == quern::LogLevel::warning);
+  CHECK(done.log[0].attempt == 2);
+  CHECK(done.log[0].time == done.now);
+  CHECK(done.log[0].fields == std::vector<quern::LoggedField>{{"tries", "3"}});
+  CHECK(done.message == "not with ***");
+  CHECK(told.size() == 1);
+}
+
 TEST_CASE("a handler sees the situation that the test describes", "[perform]") {
   HandlerRegistry handlers;
   const auto now = quern::parse_rfc3339("2026-03-01T12:00:00Z");

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "quern/queue/bulk.hpp"
+#include "quern/queue/job_log.hpp"
 #include "quern/queue/queue_core.hpp"
 #include "quern/queue/why_not_running.hpp"
 
@@ -125,6 +126,11 @@ class JobQueue {
   [[nodiscard]] JobPage list(const JobFilter& filter = {}) { return core_.storage().list(filter); }
   /// How many jobs stand where; never counts rows.
   [[nodiscard]] std::vector<JobCount> count() { return core_.storage().count(); }
+
+  /// What the job's handler has logged, oldest first, as far as it is kept (JobLogOptions); of a job that runs, what
+  /// is written yet. Gone with the job, and when an ended one is retried. Empty where there is no such job. Reads all
+  /// that the job has stored of steps.
+  [[nodiscard]] JobLog log_lines(JobId id) { return detail::read_log(core_.storage().steps(id)); }
 
   /// A waiting job never starts; a running one is asked to stop, in whatever process it runs. `who` is kept.
   CancelResult cancel(JobId id, std::string_view who = {}) {

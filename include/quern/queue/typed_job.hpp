@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "quern/core/job.hpp"
+#include "quern/core/secret.hpp"
 
 namespace quern::inline v1 {
 

@@ -10,6 +10,7 @@
 #include "quern/core/clock.hpp"
 #include "quern/core/config.hpp"
 #include "quern/core/error.hpp"
+#include "quern/queue/job_log.hpp"
 #include "quern/queue/typed_job.hpp"
 #include "quern/storage/requests.hpp"
 #include "quern/testing/enqueued.hpp"
@@ -35,6 +36,7 @@ struct PerformOptions {
   /// What time it is.
   TimePoint now = ManualClock().now();
   JobQueueConfig config{};
+  Logger sink{};  ///< Also told what it logs.
   /// How the job was enqueued: its queue, tenant, tags, ... Not used where the job is a NewJob.
   JobOptions job{};
 };
@@ -60,6 +62,7 @@ struct Performed {
   std::optional<Payload> result{};            ///< When it completed with one.
   std::optional<TimePoint> run_at{};          ///< When it will run again, if it is scheduled.
   std::vector<Progress> progress{};           ///< Each report, in order.
+  std::vector<JobLogLine> log{};              ///< Each line that it logged, as it would be kept.
   std::vector<Step> steps{};                  ///< All stored steps, the given ones first.
   std::vector<Job> jobs{};                    ///< The follow-up jobs; none unless it completed.
   std::vector<Record> records{};              ///< The records; none unless it completed.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "quern/core/retry_policy.hpp"
+#include "quern/core/secret.hpp"
 #include "quern/queue/typed_job.hpp"
 #include "quern/work/isolation.hpp"
 #include "quern/work/job_context.hpp"
@@ -46,6 +47,9 @@ class HandlerRegistry {
   struct Entry {
     Handler handler;
     HandlerOptions options;
+    /// Makes the secrets in a payload known; null where the kind has none. Throws InvalidArgument for another
+    /// payload.
+    void (*secrets)(const Payload&, detail::Redactor&) = nullptr;
   };
 
   /// Registers the handler of a typed job: a callable (no `mutable` lambda: threads share it) that takes
@@ -54,7 +58,7 @@ class HandlerRegistry {
   /// handler already, an option is out of range, or an isolated kind comes after `start_isolation`.
   template <TypedJob T, class F>
   HandlerRegistry& on(F&& function, HandlerOptions options = {}) {
-    return add(T::kind, typed<T>(std::forward<F>(function)), std::move(options));
+    return add(T::kind, typed<T>(std::forward<F>(function)), std::move(options), secrets_of<T>());
   }
 
   /// Registers a handler by the kind's name: a callable that takes `(JobContext&)`; the payload is
@@ -97,7 +101,20 @@ class HandlerRegistry {
   [[nodiscard]] JobResult run(const Entry& entry, JobContext& context) const;
 
  private:
-  HandlerRegistry& add(std::string_view kind, Handler handler, HandlerOptions options);
+  HandlerRegistry& add(std::string_view kind, Handler handler, HandlerOptions options,
+                       decltype(Entry::secrets) secrets = nullptr);
+
+  template <class T>
+  static decltype(Entry::secrets) secrets_of() {
+    if constexpr (HasFields<T>) {
+      if (detail::has_secrets(detail::CodecOf<T>::codec))
+        return [](const Payload& payload, detail::Redactor& redactor) {
+          T job = payload.as<T>();
+          detail::collect_secrets(detail::CodecOf<T>::codec, &job, redactor);
+        };
+    }
+    return nullptr;
+  }
 
   template <class F>
   static Handler untyped(F&& function) {

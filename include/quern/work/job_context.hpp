@@ -1,6 +1,7 @@
 #pragma once
 
 #include <concepts>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -9,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "quern/core/log.hpp"
 #include "quern/queue/typed_job.hpp"
 #include "quern/storage/requests.hpp"
 
@@ -30,8 +32,8 @@ class RunState;
 /// A handler's view of its run, and its way to the engine.
 ///
 /// Lifetime  valid until the handler returns, also when the processor has given the run up meanwhile.
-/// Threads   a handler may use it from threads of its own, one call at a time; `stop_requested`, `stop_token`
-///           and `progress` at any time.
+/// Threads   a handler may use it from threads of its own, one call at a time; `stop_requested`, `stop_token`,
+///           `progress`, `log` and `secret` at any time.
 /// Errors    `step` throws RunLost once the run is lost. Let it pass: the handler's result would be dropped.
 class JobContext {
  public:
@@ -56,9 +58,32 @@ class JobContext {
   /// `percent` is clamped to 0 to 100 and never goes back within a run.
   void progress(int percent, std::string_view message = {});
 
+  /// Tells the processor's `log`, with what is known of the job beside `fields`, and keeps the line with the job:
+  /// JobQueue::log_lines gives it back. Cheap: kept lines are written together, a few seconds later or at the
+  /// end of the run, which costs a job that logs one write more; JobLogOptions say how many stay. Never fails
+  /// for the sake of the sink or of the storage.
+  ///
+  ///     context.info("sent", {{"recipient", address}, {"bytes", size}});
+  void log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
+  void debug(std::string_view message, std::initializer_list<LogField> fields = {}) {
+    log(LogLevel::debug, message, fields);
+  }
+  void info(std::string_view message, std::initializer_list<LogField> fields = {}) {
+    log(LogLevel::info, message, fields);
+  }
+  void warning(std::string_view message, std::initializer_list<LogField> fields = {}) {
+    log(LogLevel::warning, message, fields);
+  }
+  void error(std::string_view message, std::initializer_list<LogField> fields = {}) {
+    log(LogLevel::error, message, fields);
+  }
+  /// From now on "***" stands where this run would show `value`: in its lines, its progress and the message it
+  /// ends with. For what is no Secret in the job's struct: a key that the handler fetched, a payload read by hand.
+  void secret(std::string_view value);
+
   /// Runs `work` once per job, also over retries, snoozes and crashes: its result is stored durably under
   /// `name` before this returns, and given back without running `work` when it is there already. If it
-  /// throws, nothing is stored. `name` must be unique within the handler. The result must be a struct
+  /// throws, nothing is stored. `name` must be unique within the handler, and not begin with "quern.". The result must be a struct
   /// with QUERN_FIELDS, something that nlohmann::json can encode and decode, or void. A crash between the
   /// work and its storing runs it again: make it repeatable.
   template <std::invocable Work>

@@ -93,9 +93,9 @@ int main(int argc, char** argv) {
                                 .progress_interval = 1ms,
                                 .crash_limit = 1'000'000,
                                 .seed = random.next(),
-                                .log = [](quern::LogLevel, std::string_view text) {
-                                  std::fprintf(stderr, "worker %d: %.*s\n", ::getpid(),
-                                               static_cast<int>(text.size()), text.data());
+                                .log = [](const quern::LogRecord& record) {
+                                  std::fprintf(stderr, "worker %d: %s\n", ::getpid(),
+                                               to_text(record).c_str());
                                 }});
     std::vector<quern::JobId> mine;
     const auto keep = [&](const char* kind, quern::JobId id) {

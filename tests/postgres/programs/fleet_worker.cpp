@@ -82,9 +82,9 @@ class Handlers {
 };
 
 quern::Logger logger(const std::string& number) {
-  return [number](quern::LogLevel, std::string_view text) {
+  return [number](const quern::LogRecord& record) {
     if (std::getenv("QUERN_FLEET_LOG") == nullptr) return;  // what goes wrong here is what is tested
-    std::fprintf(stderr, "worker %s: %.*s\n", number.c_str(), static_cast<int>(text.size()), text.data());
+    std::fprintf(stderr, "worker %s: %s\n", number.c_str(), to_text(record).c_str());
   };
 }
 

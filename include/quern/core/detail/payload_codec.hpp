@@ -85,6 +85,7 @@ struct PayloadCodec {
   const ListAccess* list = nullptr;
   const BitsAccess* bits = nullptr;
   const MapAccess* map = nullptr;
+  bool secret = false;  ///< A string that must not be seen; see quern/core/secret.hpp.
 };
 
 /// How deep lists and structs may be nested in each other.

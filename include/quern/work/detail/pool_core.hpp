@@ -77,7 +77,7 @@ class PoolCore final : public RunPlacement {
   [[nodiscard]] std::size_t free() const noexcept override { return free_.load(); }
   [[nodiscard]] bool uniform() override;
   [[nodiscard]] bool next_round(bool first, Round& round) override;
-  void begin(TaskToken token, const Claim& claim, std::size_t kind, SteadyTime steady) override;
+  std::string_view begin(TaskToken token, const Claim& claim, std::size_t kind, SteadyTime steady) override;
   void end(TaskToken token, End how, SteadyTime steady) override;
   void ticked(SteadyTime steady) noexcept override { engine_seen_.store(steady); }
   void take_stops(SteadyTime steady, std::vector<TaskToken>& tokens) override;

@@ -53,7 +53,9 @@ struct ProcessorOptions {
   /// Empty: none.
   std::string flight_record{};
   std::uint64_t seed = 0;  ///< For jitter. 0: from the operating system.
-  Logger log{};            ///< Where trouble is reported that no caller can be told.
+  /// Where trouble is reported that no caller can be told, and what handlers log. By default nowhere.
+  Logger log{};
+  JobLogOptions job_log{};  ///< How much of what handlers log is kept with their jobs.
 };
 
 struct StopOptions {
@@ -187,6 +189,10 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   void use_storage(TimePoint now, SteadyTime steady);
   void advance_stop(SteadyTime steady);
   void flush_progress(SteadyTime steady);
+  /// Writes lines of runs that go on.
+  void flush_logs(SteadyTime steady);
+  /// The last ones of a run that is given up.
+  void flush_last_log(Run& run, const Finish& finish);
   void claim_jobs();
   /// What the next claim asks for; null where it can't ask for anything. For an order by priority.
   [[nodiscard]] const ClaimRequest* next_request();
@@ -238,6 +244,8 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   [[nodiscard]] std::size_t free_slots() const noexcept;
   [[nodiscard]] NextTick next_tick(TimePoint now, SteadyTime steady) const;
   void storage_failed(const std::exception& error, SteadyTime steady);
+  /// To the log, with who it is that says so.
+  void say(LogLevel level, std::string_view message) const noexcept;
   /// Calls the storage, and tells who watches how long it took.
   template <class Work>
   auto ask(StorageCall call, const Work& work) {
@@ -303,6 +311,9 @@ class ProcessorCore final : private StorageObserver, private RunPort, private Ex
   SteadyTime prune_at_{0};
   std::size_t prune_turn_ = 0;
   SteadyTime progress_at_{0};
+  SteadyTime logs_at_{0};
+  std::size_t logs_turn_ = 0;      // the slot that is next
+  SteadyTime logs_failed_at_{-1};  // the tick in which lines could not be written
   SteadyTime busy_until_{0};
   std::uint64_t foreign_seen_ = 0;
 

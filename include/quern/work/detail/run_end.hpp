@@ -15,6 +15,12 @@ namespace quern::inline v1::detail {
 [[nodiscard]] JobResult run_handler(const HandlerRegistry& handlers, const HandlerRegistry::Entry& entry,
                                     RunState& state, const JobLimits& limits) noexcept;
 
+/// From now on the run shows none of its payload's secrets. `run_handler` does it, too.
+void learn_secrets(const HandlerRegistry::Entry& entry, RunState& state);
+
+/// Whether the job ends with this, as far as the run can know.
+[[nodiscard]] bool ends_job(const RunState& state, const JobResult& result) noexcept;
+
 /// How long an attempt may take: as the job says, or its handler, or the configuration.
 [[nodiscard]] Duration timeout_of(const Claim& job, const HandlerOptions& handler, Duration configured);
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "quern/core/clock.hpp"
@@ -37,8 +38,9 @@ class RunPlacement {
   [[nodiscard]] virtual bool uniform() = 0;
   /// The next round, `first`: of a new cycle. False: the cycle is over.
   [[nodiscard]] virtual bool next_round(bool first, Round& round) = 0;
-  /// The run begins; `kind` is its place in the handlers' order.
-  virtual void begin(TaskToken token, const Claim& claim, std::size_t kind, SteadyTime steady) = 0;
+  /// The run begins; `kind` is its place in the handlers' order. Returns who runs it, for logs: valid until it ends.
+  virtual std::string_view begin(TaskToken token, const Claim& claim, std::size_t kind,
+                                 SteadyTime steady) = 0;
   virtual void end(TaskToken token, End how, SteadyTime steady) = 0;
   /// The engine does its work.
   virtual void ticked(SteadyTime steady) noexcept = 0;
