@@ -1,10 +1,11 @@
-// A queue that is watched: its log, its figures, its alerts and its health, each as it would go to whoever asks. Ends by
-// itself.
+// A queue that is watched: its log, its figures and their history, its alerts and its health, each as it would go to whoever
+// asks. Ends by itself.
 #include <cstdio>
 #include <future>
 #include <mutex>
 #include <quern/alerts.hpp>
 #include <quern/health.hpp>
+#include <quern/history.hpp>
 #include <quern/quern.hpp>
 
 using namespace std::chrono_literals;
@@ -13,6 +14,7 @@ int main() {
   quern::MemoryStorage storage;
   quern::JobQueue queue(storage);
   quern::JobMonitor monitor(queue, {.sample_interval = 100ms});
+  quern::JobHistory history(queue, monitor);
 
   quern::AlertOptions options;
   quern::AlertRule rule;
@@ -48,9 +50,13 @@ int main() {
     queue.enqueue("send", quern::Payload(), {.queue = "mail"});  // nobody sends them
   processor.start();
   monitor.start();
+  history.start();
   alerts.start();
   health.start();
   resolved.get_future().wait();
   while (!health.readiness().ok()) std::this_thread::sleep_for(10ms);
   std::puts(to_json(health.readiness()).c_str());
+  history.stop();  // writes the minute under way
+  const auto now = quern::SystemClock().now();
+  std::puts(history.json({.from = now - 1h, .to = now}).c_str());
 }

@@ -2,6 +2,8 @@
 
 #include <fstream>
 
+#include "core/thread_time.hpp"
+
 #if defined(__unix__) || defined(__APPLE__)
 #include <time.h>
 #endif
@@ -47,6 +49,21 @@ std::string SystemClock::boot_id() const {
   static const std::string id = read_boot_id();
   return id;
 }
+
+namespace detail {
+
+Duration thread_time() noexcept {
+#if defined(CLOCK_THREAD_CPUTIME_ID)
+  timespec time{};
+  // Both ends of a span are cut to whole microseconds, so that what a sum of many short ones loses and gains evens out.
+  if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) == 0)
+    return std::chrono::seconds(time.tv_sec) +
+           std::chrono::floor<Duration>(std::chrono::nanoseconds(time.tv_nsec));
+#endif
+  return Duration{0};
+}
+
+}  // namespace detail
 
 ClockRef::ClockRef() noexcept
     : ClockRef([]() noexcept -> const SystemClock& {

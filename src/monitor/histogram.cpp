@@ -74,6 +74,36 @@ void Histogram::merge(const Histogram& other) {
   count_ += other.count_;
 }
 
+Histogram Histogram::since(const Histogram& before) const {
+  Histogram made;
+  made.buckets_ = buckets_;
+  const std::size_t common = std::min(buckets_.size(), before.buckets_.size());
+  for (std::size_t i = 0; i < common; ++i) made.buckets_[i] -= std::min(buckets_[i], before.buckets_[i]);
+  while (!made.buckets_.empty() && made.buckets_.back() == 0) made.buckets_.pop_back();
+  if (made.buckets_.empty()) return made;
+  if (before.empty()) return *this;
+  for (const std::uint64_t in_it : made.buckets_) made.count_ += in_it;
+  made.sum_ = std::max(Duration::zero(), sum_ - before.sum_);
+  // Within their buckets, and such that they fit the sum: none is shorter than the mean, none longer than all together.
+  const auto first = std::ranges::find_if(made.buckets_, [](std::uint64_t in_it) { return in_it != 0; });
+  const auto lowest = static_cast<std::size_t>(first - made.buckets_.begin());
+  const std::size_t highest = made.buckets_.size() - 1;
+  const Duration middle(middle_of(lowest));
+  made.min_ = min_ < before.min_ ? min_ : std::min(std::max(middle, min_), made.mean());
+  made.max_ = max_ > before.max_ ? max_ : std::min({Duration(middle_of(highest)), max_, made.sum_});
+  made.max_ = std::max(made.max_, made.min_);
+  if (made.count_ == 1) {  // then it is known, also where the sum has long been too large
+    const Duration only = max_ > before.max_ ? max_ : (min_ < before.min_ ? min_ : made.sum_);
+    made.min_ = made.max_ = made.sum_ = only;
+  }
+  if (!made.consistent()) {  // only where a sum was too large to be exact
+    made.min_ = middle;
+    made.max_ = Duration(middle_of(highest));
+    made.sum_ = std::max(made.sum_, made.max_);
+  }
+  return made;
+}
+
 Duration Histogram::mean() const noexcept {
   if (empty()) return Duration::zero();
   return Duration(static_cast<std::int64_t>(static_cast<std::uint64_t>(sum_.count()) / count_));
@@ -138,14 +168,15 @@ Histogram Histogram::from_json(std::string_view text) {
     made.count_ += in_it;
   }
   if (made.count_ != count) refuse(fmt::format("count is {}, its buckets hold {}", count, made.count_));
-  const auto first = std::ranges::find_if(made.buckets_, [](std::uint64_t in_it) { return in_it != 0; });
-  const bool fits =
-      made.empty()
-          ? made == Histogram()
-          : bucket_of(made.min_.count()) == static_cast<std::size_t>(first - made.buckets_.begin()) &&
-                bucket_of(made.max_.count()) + 1 == made.buckets_.size() && made.sum_ >= made.max_;
-  if (!fits) refuse("its sum, shortest and longest do not fit its buckets");
+  if (!made.consistent()) refuse("its sum, shortest and longest do not fit its buckets");
   return made;
+}
+
+bool Histogram::consistent() const noexcept {
+  if (empty()) return sum_ == Duration::zero() && min_ == Duration::zero() && max_ == Duration::zero();
+  const auto first = std::ranges::find_if(buckets_, [](std::uint64_t in_it) { return in_it != 0; });
+  return bucket_of(min_.count()) == static_cast<std::size_t>(first - buckets_.begin()) &&
+         bucket_of(max_.count()) + 1 == buckets_.size() && sum_ >= max_;
 }
 
 }  // namespace quern::inline v1

@@ -57,6 +57,8 @@ void MetricsCollector::count(JobMetrics& metrics, const RunReport& run) {
     metrics.waited.record(run.waited);
     metrics.ran.record(run.ran);
   }
+  metrics.cpu += run.cpu;
+  metrics.peak_memory = std::max(metrics.peak_memory, run.peak_memory);
   if (run.status == FinishStatus::lost) {
     ++metrics.lost;
     return;

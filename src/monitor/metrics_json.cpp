@@ -34,6 +34,8 @@ Json json_of(const JobMetrics& jobs) {
   json["wait_s"] = json_of(jobs.waited);
   json["run_s"] = json_of(jobs.ran);
   json["age_s"] = json_of(jobs.age);
+  json["cpu_s"] = seconds(jobs.cpu);
+  json["peak_bytes"] = jobs.peak_memory;
   constexpr std::array<const char*, JobMetrics::windows.size()> names{"10s", "1m", "5m", "15m"};
   for (std::size_t i = 0; i < names.size(); ++i)
     json["rates"][names[i]] = {{"per_second", jobs.rates[i].per_second},

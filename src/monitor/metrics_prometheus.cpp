@@ -124,6 +124,13 @@ std::string to_prometheus(const Metrics& metrics) {
   histogram("quern_run_duration_seconds", "How long handlers ran.", &JobMetrics::ran);
   histogram("quern_job_age_seconds", "From when a job was added until it was completed.", &JobMetrics::age);
 
+  page.family("quern_job_cpu_seconds_total", "counter", "Processor time that handlers used.");
+  for (const JobMetrics& jobs : metrics.jobs) page.value(names(jobs), seconds(jobs.cpu));
+  page.family("quern_job_peak_memory_bytes", "gauge",
+              "The most that a run in a process of its own had in memory.");
+  for (const JobMetrics& jobs : metrics.jobs)
+    if (jobs.peak_memory > 0) page.value(names(jobs), jobs.peak_memory);
+
   page.family("quern_storage_call_duration_seconds", "histogram", "How long the storage took for a call.");
   for (const StorageCallMetrics& call : metrics.storage)
     page.histogram(fmt::format("call=\"{}\"", to_string(call.call)), call.took);

@@ -88,6 +88,13 @@ void check_between(const ServiceConfig& config, SettingFaults& faults) {
   check("queue.", [&] { config.queue.validate(); });
   check("alerts.", [&] { check_alert_rules(config.alerts.rules); });
   if (config.pool.scaling) check("pool.", [&] { config.pool.scaling->validate(); });
+  const HistoryOptions& history = config.history;
+  if (history.keep_hours < history.keep_minutes)
+    faults.add("history.keepHours", fmt::format("is {}, which is less than keepMinutes ({})",
+                                                to_text(history.keep_hours), to_text(history.keep_minutes)));
+  if (history.keep_days < history.keep_hours)
+    faults.add("history.keepDays", fmt::format("is {}, which is less than keepHours ({})",
+                                               to_text(history.keep_days), to_text(history.keep_hours)));
   if (config.storage.empty()) faults.add("storage", "is empty; it looks like \"sqlite:jobs.db\"");
   const ProcessorOptions& processor = config.pool.processor;
   if (processor.queue_order != QueueOrder::priority && processor.queues.empty())

@@ -47,6 +47,12 @@ MonitorOptions monitor_options(const ServiceConfig& config) {
   return options;
 }
 
+HistoryOptions history_options(const ServiceConfig& config) {
+  HistoryOptions options = config.history;
+  if (!options.log) options.log = config.log;
+  return options;
+}
+
 AlertOptions alert_options(const ServiceConfig& config, ServiceEvents& events,
                            std::function<std::size_t()> healthy_workers) {
   AlertOptions options = config.alerts;

@@ -36,10 +36,12 @@ bool begins_with_any(std::string_view path, std::span<const std::string_view> pr
 }
 
 /// What is made once, when the service opens.
-constexpr std::array<std::string_view, 5> kept{"queue.enableMetrics", "queue.persistenceInterval", "monitor.",
-                                               "alerts.interval", "alerts.mostAlerts"};
+constexpr std::array<std::string_view, 11> kept{
+    "queue.enableMetrics", "queue.persistenceInterval", "monitor.",         "history.interval",
+    "history.keepMinutes", "history.keepHours",         "history.keepDays", "history.late",
+    "history.mostPairs",   "alerts.interval",           "alerts.mostAlerts"};
 /// What can change while jobs run. All else is made anew with each start.
-constexpr std::array<std::string_view, 4> live{"queue.", "alerts.", "pool.scaling", "stop."};
+constexpr std::array<std::string_view, 5> live{"queue.", "history.", "alerts.", "pool.scaling", "stop."};
 constexpr std::array<std::string_view, 2> not_live{"queue.maxConcurrentJobs", "queue.limits."};
 
 bool all_have_ids(const std::vector<WorkerOptions>& workers) {
@@ -83,6 +85,7 @@ Reload::Reload(const ServiceConfig& current, ServiceConfig next, bool running) :
   next_.run_jobs = next.run_jobs;
   next_.balancing = next.balancing;
   next_.alerting = next.alerting;
+  next_.recording = next.recording;
   next_.stop = next.stop;
   next.pool.balancing = current.pool.balancing;
   next.pool.on_event = current.pool.on_event;

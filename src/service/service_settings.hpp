@@ -184,6 +184,15 @@ void describe_service(V& v, Config& config) {
     monitor.value("mostFailureGroups", config.monitor.most_failure_groups, Range<std::size_t>{1, 10'000});
     monitor.value("longRun", config.monitor.long_run, Range<Duration>{zero, day});
   });
+  v.group("history", [&](auto& history) {
+    history.value("enabled", config.recording);
+    history.value("interval", config.history.interval, Range<Duration>{second, 60 * second});
+    history.value("keepMinutes", config.history.keep_minutes, Range<Duration>{3 * hour, 31 * day});
+    history.value("keepHours", config.history.keep_hours, Range<Duration>{2 * day, 730 * day});
+    history.value("keepDays", config.history.keep_days, Range<Duration>{7 * day, 7300 * day});
+    history.value("late", config.history.late, Range<Duration>{60 * second, hour});
+    history.value("mostPairs", config.history.most_pairs, Range<std::size_t>{1, 10'000});
+  });
   v.group("alerts", [&](auto& alerts) {
     alerts.value("enabled", config.alerting);
     alerts.value("interval", config.alerts.interval, Range<Duration>{100 * ms, hour});

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/thread_time.hpp"
 #include "processor_shared.hpp"
 #include "quern/work/detail/run_end.hpp"
 #if defined(__linux__)
@@ -50,7 +51,12 @@ JobResult ProcessorCore::Run::call_handler() noexcept {
     return made;
   }
 #endif
-  return run_handler(shared->handlers, *entry, *this, shared->limits);
+  if (!shared->watched.load(std::memory_order_relaxed))
+    return run_handler(shared->handlers, *entry, *this, shared->limits);
+  const Duration before = thread_time();
+  JobResult made = run_handler(shared->handlers, *entry, *this, shared->limits);
+  cpu.store(thread_time() - before, std::memory_order_relaxed);
+  return made;
 }
 
 void ProcessorCore::Run::write_log() noexcept {

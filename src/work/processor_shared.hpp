@@ -81,7 +81,7 @@ struct ProcessorCore::Run final : RunState, ExecutorTask {
   // Written by its thread, which may be late where the run was given up. 0: not yet, or nobody watches.
   std::atomic<SteadyTime> began{SteadyTime{0}};
   std::atomic<SteadyTime> ended{SteadyTime{0}};
-  // The same, of an isolated attempt.
+  // The same; the memory of an isolated attempt only.
   std::atomic<Duration> cpu{Duration{0}};
   std::atomic<std::uint64_t> peak_memory{0};
   // While it is among the done ones:

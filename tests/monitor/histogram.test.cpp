@@ -166,3 +166,76 @@ TEST_CASE("JSON that is no histogram is refused, whatever is wrong with it", "[h
     CHECK_THROWS_AS(Histogram::from_json(text), quern::InvalidArgument);
   }
 }
+
+TEST_CASE("what a histogram has counted since an earlier copy is told, its ends to within a bucket",
+          "[histogram]") {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    const std::vector<Duration> first = durations(seed, 200);
+    const std::vector<Duration> second = durations(seed + 100, seed % 2 == 0 ? 200 : 3);
+    const Histogram before = of(first);
+    Histogram now = before;
+    for (const Duration value : second) now.record(value);
+    const Histogram since = now.since(before);
+    const Histogram exact = of(second);
+    CHECK(since.count() == exact.count());
+    CHECK(since.sum() == exact.sum());
+    for (const double q : {0.0, 0.1, 0.5, 0.9, 0.99, 1.0}) {
+      const auto told = static_cast<double>(since.quantile(q)->count());
+      const auto is = static_cast<double>(exact.quantile(q)->count());
+      CHECK(told == Approx(is).epsilon(1.0 / 32).margin(1));
+    }
+    CHECK(since.min() <= since.max());
+    CHECK(Histogram::from_json(since.to_json()) == since);
+    Histogram again = before;
+    again.merge(since);
+    CHECK(again.count() == now.count());
+    CHECK(again.sum() == now.sum());
+  }
+}
+
+TEST_CASE("since an earlier copy nothing may have been counted, or all, or one", "[histogram]") {
+  const Histogram some = of({100us, 300us, 500us});
+  CHECK(some.since(some) == Histogram());
+  CHECK(some.since(Histogram()) == some);
+  CHECK(Histogram().since(Histogram()) == Histogram());
+  Histogram more = some;
+  more.record(307us);  // shares a bucket with 300 us
+  CHECK(more.since(some) == of({307us}));
+  Histogram longest = some;
+  longest.record(Duration::max());
+  CHECK(longest.since(some).max() == Duration::max());
+  const Histogram with_longest = longest;
+  longest.record(Duration::max());
+  CHECK(longest.since(with_longest).count() == 1);  // the sum has long been too large to be told
+  CHECK(Histogram::from_json(longest.since(with_longest).to_json()) == longest.since(with_longest));
+}
+
+TEST_CASE("a histogram survives its compact form, which is short", "[histogram]") {
+  CHECK(Histogram().to_compact() == "1");
+  CHECK(Histogram::from_compact("1") == Histogram());
+  CHECK(of({100us, 300us, 500us}).to_compact() == "1hAdk9ANSATIBGAE");
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    const Histogram histogram = of(durations(seed, 1 + seed * 20));
+    CHECK(Histogram::from_compact(histogram.to_compact()) == histogram);
+    CHECK(histogram.to_compact().size() < histogram.to_json().size() / 2);
+  }
+  Histogram full;
+  for (std::int64_t us = 1; us < (std::int64_t{1} << 41); us += std::max<std::int64_t>(1, us / 64))
+    full.record(Duration(us), 100);
+  CHECK(Histogram::from_compact(full.to_compact()) == full);
+  CHECK(full.to_compact().size() < 4'800);
+}
+
+TEST_CASE("text that is no compact histogram is refused, whatever is wrong with it", "[histogram]") {
+  const std::string good = of({100us, 300us, 500us}).to_compact();
+  std::vector<std::string> bad{"", "2", "2hAdk", "1!", good + "A", good + "*", good.substr(0, 5), "1AAAA"};
+  bad.emplace_back("1____________________________");
+  for (std::size_t i = 0; i < good.size(); ++i) {
+    bad.push_back(good.substr(0, i) + "=" + good.substr(i + 1));
+    if (i != 1) bad.push_back(good.substr(0, i));
+  }
+  for (const std::string& text : bad) {
+    INFO(text);
+    CHECK_THROWS_AS(Histogram::from_compact(text), quern::InvalidArgument);
+  }
+}

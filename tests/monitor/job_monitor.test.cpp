@@ -324,9 +324,18 @@ TEST_CASE("Prometheus reads the page, and it says what has happened", "[monitor]
   engine.queue.enqueue("nobody's", Payload());
   engine.clock.advance(10s);
   monitor.tick(engine.clock.now());
+  quern::RunReport isolated;
+  isolated.queue = "default";
+  isolated.kind = "isolated";
+  isolated.cpu = 1500ms;
+  isolated.peak_memory = 1'000'000;
+  engine.queue.core().observers().tell([&](quern::QueueObserver& o) { o.on_ended({&isolated, 1}); });
   const std::string page = monitor.prometheus();
 
   auto value = values(page);
+  CHECK(value.at(R"(quern_job_cpu_seconds_total{queue="default",kind="isolated"})") == "1.5");
+  CHECK(value.at(R"(quern_job_peak_memory_bytes{queue="default",kind="isolated"})") == "1000000");
+  CHECK(value.contains("quern_job_cpu_seconds_total" + std::string(R"({queue="default",kind="work"})")));
   const std::string names = R"({queue="default",kind="work")";
   const std::string odd_names = R"({queue="quote \" slash \\ end",kind="work")";
   CHECK(value.at("quern_runs_completed_total" + names + "}") == "1");

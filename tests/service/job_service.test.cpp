@@ -85,6 +85,21 @@ TEST_CASE("a service runs the jobs that its handlers are for", "[service]") {
   CHECK(scene.service->monitor().metrics().jobs.at(0).completed == 2);
 }
 
+TEST_CASE("a service keeps a history, also of the minute in which it stops", "[service]") {
+  Scene scene;
+  scene.service->handlers().on("work", [](JobContext&) {});
+  const auto begun = scene.clock.now();
+  for (int i = 0; i < 3; ++i) scene.service->queue().enqueue("work", {});
+  scene.pass(90s);
+  scene.service->queue().enqueue("work", {});
+  scene.settle();
+  scene.service->stop();
+  std::uint64_t completed = 0;
+  for (const auto& point : scene.service->history().query({.from = begun, .to = scene.clock.now() + 60s}))
+    completed += point.counts.completed;
+  CHECK(completed == 4);
+}
+
 TEST_CASE("without workers a service has one with the slots of the configuration", "[service]") {
   ServiceConfig config;
   config.queue.max_concurrent_jobs = 7;

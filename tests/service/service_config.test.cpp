@@ -52,7 +52,7 @@ const char* const everything =
     " \"processor\": {\"name\": \"mailer\", \"queues\": [{\"name\": \"mail\", \"concurrency\": 3, "
     "\"weight\": 2}],"
     "               \"queueOrder\": \"weighted\", \"ageing\": \"10m\", \"lease\": \"15s\", \"flightRecord\": "
-    "\"/tmp/flight\"},"
+    "\"/tmp/flight\", \"jobLog\": {\"least\": \"info\"}},"
     " \"pool\": {\"workers\": [{\"id\": \"big\", \"maxJobs\": 20, \"supportedJobTypes\": [\"mail\"], "
     "\"budget\": {\"gpu\": 1}}],"
     "          \"balancing\": \"weighted\", \"budget\": {\"memory\": 1000000},"
@@ -83,6 +83,8 @@ TEST_CASE("a configuration is read from JSON", "[service]") {
   CHECK(processor.ageing == 10min);
   CHECK(processor.lease == 15s);
   CHECK(processor.flight_record == "/tmp/flight");
+  CHECK(processor.job_log.least == quern::LogLevel::info);
+  CHECK(processor.job_log.lines == 1000);
   REQUIRE(config.pool.workers.size() == 1);
   CHECK(config.pool.workers[0].id == "big");
   CHECK(config.pool.workers[0].max_jobs == 20);
@@ -161,6 +163,8 @@ TEST_CASE("what values are only wrong together is told, too", "[service]") {
         Faults{"pool.workers[2].id: is 'a', as that of worker 0"});
   CHECK(faults_of("{\"alerts\": {\"rules\": [{\"name\": \"\", \"threshold\": 1}]}}") ==
         Faults{"alerts.rules[0].name: is empty"});
+  CHECK(faults_of("{\"history\": {\"keepMinutes\": \"30d\", \"keepHours\": \"3d\"}}") ==
+        Faults{"history.keepHours: is 3d, which is less than keepMinutes (30d)"});
   CHECK(faults_of("{\"storage\": \"\"}").size() == 1);
   CHECK(faults_of("[]") == Faults{"configuration: must be an object"});
   CHECK(faults_of("{").size() == 1);

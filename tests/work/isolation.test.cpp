@@ -378,7 +378,7 @@ TEST_CASE("whoever watches the queue is told what an isolated attempt has used",
   REQUIRE(watcher->reports.size() == 2);
   CHECK(watcher->reports[0].cpu > 10ms);
   CHECK(watcher->reports[0].peak_memory > (32U << 20U));
-  CHECK(watcher->reports[1].cpu == 0ms);
+  CHECK(watcher->reports[1].cpu < watcher->reports[0].cpu);  // of its thread, which did next to nothing
   CHECK(watcher->reports[1].peak_memory == 0);
 }
 

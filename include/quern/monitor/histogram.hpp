@@ -26,6 +26,9 @@ class Histogram {
   void record(Duration value, std::uint64_t count = 1);
   /// Adds all that the other one has counted.
   void merge(const Histogram& other);
+  /// What was counted after `before`, an earlier copy of this one. Exact, but for its shortest and longest, which are told to within
+  /// their bucket.
+  [[nodiscard]] Histogram since(const Histogram& before) const;
 
   [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
   [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
@@ -49,6 +52,12 @@ class Histogram {
   /// The inverse. Throws InvalidArgument (field "histogram") for what `to_json` can't have written.
   [[nodiscard]] static Histogram from_json(std::string_view text);
 
+  /// The same in few bytes, for where many are stored: some 3 bytes for each bucket that is not empty. A line of printable ASCII
+  /// that begins with the format's version, 1.
+  [[nodiscard]] std::string to_compact() const;
+  /// The inverse. Throws InvalidArgument (field "histogram") for what is no such text.
+  [[nodiscard]] static Histogram from_compact(std::string_view text);
+
   friend bool operator==(const Histogram& a, const Histogram& b) = default;
 
  private:
@@ -58,6 +67,8 @@ class Histogram {
 
   [[nodiscard]] static std::size_t bucket_of(std::int64_t us) noexcept;
   [[nodiscard]] static std::int64_t middle_of(std::size_t bucket) noexcept;
+  /// Whether its sum, shortest and longest can be those of its buckets, of which the last one is not empty.
+  [[nodiscard]] bool consistent() const noexcept;
 
   std::uint64_t count_ = 0;
   Duration sum_{0};

@@ -40,6 +40,10 @@ struct JobMetrics {
   Histogram ran{};     ///< In the handler; of the same.
   Histogram age{};     ///< From its addition until it was completed; of completed jobs.
 
+  // See RunReport.
+  Duration cpu{0};                ///< Processor time of all runs that have ended.
+  std::uint64_t peak_memory = 0;  ///< The most that a run in a process of its own had in memory, in bytes.
+
   // What completed or failed of late: over 10 s, and 1, 5 and 15 min.
   static constexpr std::array<Duration, 4> windows{std::chrono::seconds(10), std::chrono::minutes(1),
                                                    std::chrono::minutes(5), std::chrono::minutes(15)};

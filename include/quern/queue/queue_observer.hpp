@@ -28,9 +28,9 @@ struct RunReport {
   Duration waited{0};  ///< From when the job was due until a thread began with it. At least 0.
   Duration ran{0};     ///< In its handler.
   Duration age{0};     ///< From when the job was added until this end. At least 0.
-  // Of an attempt in a process of its own; 0 for others, and where its end was not seen.
-  Duration cpu{0};                ///< Processor time of all of its threads.
-  std::uint64_t peak_memory = 0;  ///< The most that it had in memory at once, in bytes.
+  // 0 where its end was not seen.
+  Duration cpu{0};  ///< Processor time: of the handler's thread; in a process of its own, of all threads.
+  std::uint64_t peak_memory = 0;  ///< In a process of its own: the most it had in memory, in bytes. Else 0.
 };
 
 /// What an engine asked its storage for.

@@ -13,6 +13,7 @@
 
 #include "quern/monitor/alert_manager.hpp"
 #include "quern/monitor/health_probes.hpp"
+#include "quern/monitor/job_history.hpp"
 #include "quern/monitor/job_monitor.hpp"
 #include "quern/queue/job_queue.hpp"
 #include "quern/service/detail/service_parts.hpp"
@@ -35,7 +36,7 @@ namespace quern::inline v1 {
 /// Opening   `open`, which `start`, `tick` and the parts call by themselves, makes the storage (and migrates it) and what stands
 ///           on it; these live as long as the service, so references to them stay good. With isolated handlers it first
 ///           forks the process that they run in: see `HandlerRegistry::start_isolation` for when that may be.
-/// Start     health, then monitor, then alerts, then workers; what this machine's last process has left behind is handed back
+/// Start     health, then monitor, history and alerts, then workers; what this machine's last process has left behind is handed back
 ///           first where `processor.flightRecord` is set. Kinds that have jobs waiting and no handler anywhere give a
 ///           `kind_without_handler` event and a line in the log. Where any of it throws, all is as before.
 /// Stop      in reverse. Can be started again: with workers made anew, of the handlers and the configuration as they are then.
@@ -72,6 +73,7 @@ class JobService {
   // The parts; each opens the service where it is not.
   [[nodiscard]] JobQueue<S>& queue() { return opened().queue; }
   [[nodiscard]] JobMonitor<S>& monitor() { return opened().monitor; }
+  [[nodiscard]] JobHistory<S>& history() { return opened().history; }
   [[nodiscard]] AlertManager<S>& alerts() { return opened().alerts; }
   [[nodiscard]] ServiceEvents& events() { return opened().events; }
   /// Null while it is stopped, and where `run_jobs` is false. Who holds it keeps it from going, not from being stopped; it
@@ -93,6 +95,7 @@ class JobService {
     try {
       health_->start();
       if (config_.queue.enable_metrics) parts_->monitor.start();
+      if (records()) parts_->history.start();
       if (watches_alerts()) parts_->alerts.start();
       if (pool_) pool_->start();
     } catch (...) {
@@ -124,16 +127,19 @@ class JobService {
   /// next. The first one begins as `start` does, and may throw as that; `stop` ends it.
   NextTick tick(TimePoint now) {
     bool monitored = false;
+    bool recorded = false;
     bool alerted = false;
     {
       const std::lock_guard lock(mutex_);
       begin();
       monitored = config_.queue.enable_metrics;
+      recorded = records();
       alerted = watches_alerts();
     }
     // Without the lock, since a handler that runs on this thread may call the service.
     NextTick next = health()->tick(now);
     if (monitored) next = earliest(next, parts_->monitor.tick(now));
+    if (recorded) next = earliest(next, parts_->history.tick(now));
     if (alerted) next = earliest(next, parts_->alerts.tick(now));
     if (const auto running = pool()) next = earliest(next, running->tick(now));
     return next;
@@ -157,6 +163,7 @@ class JobService {
     }
     config_ = reload.next();
     if (started_) watches_alerts() ? parts_->alerts.start() : parts_->alerts.stop();
+    if (started_) records() ? parts_->history.start() : parts_->history.stop();
     if (parts_)
       parts_->events.publish(
           SystemEvent{SystemEventType::config_reloaded, now(), {}, detail::summary(reload.result())});
@@ -176,11 +183,13 @@ class JobService {
           clock(queue.core().storage().clock()),
           events(queue.core().storage()),
           monitor(queue, detail::monitor_options(config)),
+          history(queue, monitor, detail::history_options(config)),
           alerts(queue, monitor, detail::alert_options(config, events, std::move(healthy_workers))) {}
     JobQueue<S> queue;
     ClockRef clock;
     ServiceEvents events;
     JobMonitor<S> monitor;
+    JobHistory<S> history;
     AlertManager<S> alerts;
   };
 
@@ -231,6 +240,7 @@ class JobService {
   void end(StopOptions options) {
     if (pool_) pool_->stop(options);
     parts_->alerts.stop();
+    if (records()) parts_->history.stop();
     parts_->monitor.stop();
     health_->stop();
     // Who is called while the pool goes may ask for it, so not under that lock.
@@ -256,6 +266,7 @@ class JobService {
     return health_;
   }
 
+  [[nodiscard]] bool records() const { return config_.recording && config_.queue.enable_metrics; }
   [[nodiscard]] bool watches_alerts() const { return config_.alerting && config_.queue.enable_metrics; }
   [[nodiscard]] TimePoint now() const { return parts_->clock.now(); }
   [[nodiscard]] StopOptions stop_options() const {

@@ -11,6 +11,7 @@
 #include "quern/core/config.hpp"
 #include "quern/monitor/alert_manager.hpp"
 #include "quern/monitor/health.hpp"
+#include "quern/monitor/job_history.hpp"
 #include "quern/monitor/job_monitor.hpp"
 #include "quern/work/worker_pool.hpp"
 
@@ -40,6 +41,8 @@ struct ServiceConfig {
   PoolOptions pool{};
   Balancing balancing = Balancing::least_loaded;  ///< Where `pool.balancing` is empty.
   MonitorOptions monitor{};
+  bool recording = true;  ///< False: no history is kept.
+  HistoryOptions history{};
   bool alerting = true;  ///< False: the rules are not looked at.
   AlertOptions alerts{};
   ServiceHealth health{};

@@ -14,6 +14,7 @@ namespace quern::inline v1::detail {
 // What JobService does that needs no types of the host's.
 
 [[nodiscard]] MonitorOptions monitor_options(const ServiceConfig& config);
+[[nodiscard]] HistoryOptions history_options(const ServiceConfig& config);
 /// Its notices are published, before the host's own `on_event`. The events must outlive the alerts.
 [[nodiscard]] AlertOptions alert_options(const ServiceConfig& config, ServiceEvents& events,
                                          std::function<std::size_t()> healthy_workers);
