@@ -3,6 +3,7 @@
 
 #include "job_log_fixture.hpp"
 #include "quern/sqlite.hpp"
+#include "quern/storage/copy_jobs.hpp"
 #include "support/catch.hpp"
 #include "support/engine.hpp"
 #include "support/temp_folder.hpp"
@@ -248,7 +249,7 @@ TEST_CASE("a run that lost its job keeps no lines", "[log]") {
   CHECK(messages(engine.queue.log_lines(id)) == std::vector<std::string>{"by 2"});
 }
 
-TEST_CASE("lines are there after a restart of the storage", "[log][sqlite]") {
+TEST_CASE("lines are there after a restart of the storage, and in a copy of it", "[log][sqlite]") {
   const TempFolder folder;
   const std::string file = (folder / "jobs.db").string();
   quern::JobId id;
@@ -266,4 +267,7 @@ TEST_CASE("lines are there after a restart of the storage", "[log][sqlite]") {
   REQUIRE(log.lines.size() == 1);
   CHECK(log.lines[0].message == "said \"so\"");
   CHECK(log.lines[0].fields == std::vector<quern::LoggedField>{{"n", "1"}});
+  quern::SqliteStorage second((folder / "copy.db").string());
+  quern::copy_jobs(storage, second);
+  CHECK(messages(quern::JobQueue(second).log_lines(id)) == std::vector<std::string>{"said \"so\""});
 }

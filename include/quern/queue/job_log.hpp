@@ -25,7 +25,7 @@ struct JobLogOptions {
   std::size_t bytes = std::size_t{64} * 1024;
   /// Of one line; longer ones are cut and end with "…". 64 to 16384.
   std::size_t line_bytes = 2048;
-  /// How often the lines of a job that runs are written: what a crash of the host loses at most. 1 ms or more.
+  /// How often lines of a job that runs are written, while the first half of its room lasts. 1 ms or more.
   Duration interval = std::chrono::seconds(2);
   /// What is kept at all.
   LogLevel least = LogLevel::debug;
