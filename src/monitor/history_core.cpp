@@ -194,6 +194,7 @@ bool HistoryCore::roll_up(HistoryResolution coarse, TimePoint until) {
   constexpr int most_added_up = 2;  // in a tick
   constexpr int most_looked_at = 100;
   TimePoint& rolled_up = local_->rolled_up.try_emplace(coarse, TimePoint()).first->second;
+  if (rolled_up > until) rolled_up = TimePoint();  // the clock was set back, so not all before is there
   int added_up = 0;
   for (int looked_at = 0; looked_at < most_looked_at; ++looked_at) {
     const auto first = store_->first(parts_of(coarse), rolled_up);

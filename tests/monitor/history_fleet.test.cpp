@@ -308,3 +308,26 @@ TEST_CASE("a node that stands still between any two calls while another adds up 
   }
   CHECK(calls > 10);
 }
+
+TEST_CASE("after a clock that was a day ahead minutes are added up as ever", "[history]") {
+  HistoryFleet fleet;
+  HistoryNode& node = fleet.add({.keep_minutes = 3h});
+  std::uint64_t completed = 0;
+  const auto live = [&](quern::Duration time) {
+    for (quern::Duration passed{0}; passed < time; passed += 10min) {
+      node.ran("send", 10ms);
+      ++completed;
+      fleet.pass(10min, 1min);
+    }
+  };
+  fleet.clock.set_wall(fleet.start + 24h);
+  live(100min);
+  CHECK(fleet.keys("hour/").size() == 1);
+  fleet.clock.set_wall(fleet.start);
+  live(7h);
+  fleet.pass(20s);
+  CHECK(fleet.keys("minute/" + quern::to_rfc3339(fleet.start).substr(0, 13)).empty());
+  const auto hours = node.history.query(
+      {.from = fleet.start, .to = fleet.start + 48h, .resolution = HistoryResolution::hour});
+  CHECK(HistorySum(hours).completed == completed);
+}
