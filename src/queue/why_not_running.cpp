@@ -107,6 +107,39 @@ WhyNotRunning busy(NotRunningReason reason, std::size_t slots, const std::string
   return why;
 }
 
+std::string jobs_of(const LimitRule& rule) {
+  if (rule.queue.empty() && rule.kind.empty()) return "jobs of the storage";
+  if (rule.kind.empty()) return fmt::format("jobs of queue \"{}\"", rule.queue);
+  if (rule.queue.empty()) return fmt::format("jobs of kind \"{}\"", rule.kind);
+  return fmt::format("jobs of kind \"{}\" of queue \"{}\"", rule.kind, rule.queue);
+}
+
+/// The rule that holds it back longest: one that waits for runs to end, or the rate that opens last.
+std::optional<WhyNotRunning> of_limits(StoragePort& storage, const Job& job) {
+  std::optional<WhyNotRunning> why;
+  Duration longest{0};
+  for (const LimitStatus& limit : storage.limits()) {
+    const LimitRule& rule = limit.rule;
+    if (!rule.is_for(job.queue, job.kind)) continue;
+    if (limit.free == 0U) {
+      why = answer(limit_running, fmt::format("rule \"{}\" lets {} {} run at once, and {} run", rule.name,
+                                              rule.max_running, jobs_of(rule), limit.running));
+      why->limit = rule.name;
+      why->slots = rule.max_running;
+      return why;
+    }
+    if (limit.starts != 0U || limit.wait <= longest) continue;
+    longest = limit.wait;
+    const TimePoint until = When::after(limit.wait).resolve(storage.clock().now());
+    why = answer(limit_rate,
+                 fmt::format("rule \"{}\" lets {} {} start in {}, the next one at {}", rule.name,
+                             rule.rate.count, jobs_of(rule), to_text(rule.rate.per), to_rfc3339(until)));
+    why->limit = rule.name;
+    why->until = until;
+  }
+  return why;
+}
+
 WhyNotRunning of_ready(StoragePort& storage, const Job& job) {
   for (const QueueStatus& queue : storage.queues())
     if (queue.name == job.queue && queue.paused)
@@ -125,6 +158,7 @@ WhyNotRunning of_ready(StoragePort& storage, const Job& job) {
     kind_slots += slots_for(node.info.kinds, job.kind);
     queue_slots += node.info.queues ? slots_for(*node.info.queues, job.queue) : node.info.slots;
   }
+  if (auto why = of_limits(storage, job)) return *std::move(why);
   if (std::ranges::all_of(nodes, [](const NodeStatus& node) { return node.running >= node.info.slots; }))
     return busy(slots_busy, all_slots, "of the nodes that run its kind");
   const std::vector<JobCount> counts = storage.count();
@@ -161,6 +195,10 @@ std::string_view to_string(NotRunningReason reason) noexcept {
       return "queue_slots_busy";
     case kind_slots_busy:
       return "kind_slots_busy";
+    case limit_running:
+      return "limit_running";
+    case limit_rate:
+      return "limit_rate";
     case next:
       return "next";
   }

@@ -102,6 +102,7 @@ CopyResult copy_jobs(StoragePort& from, StoragePort& to) {
   Kept kept_source(from, source);
   Kept kept_target(to, target);
   if (!target.read_images({}, 1).empty()) throw InvalidArgument("to", "has jobs already");
+  for (const LimitStatus& limit : from.limits()) to.set_limit(limit.rule);
   Everything everything(from, source);
   target.write_images(kept_target.keeper(), everything);
   if (everything.last()) pass_ids(to, everything.last());

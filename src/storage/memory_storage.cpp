@@ -277,6 +277,24 @@ std::vector<QueueStatus> MemoryStorage::queues() {
   return impl_->jobs.queues();
 }
 
+void MemoryStorage::set_limit(const LimitRule& rule) {
+  check(rule);
+  impl_->alone([&](Call& call) {
+    impl_->jobs.set_limit(rule);
+    call.work = true;
+    return 0;
+  });
+}
+
+bool MemoryStorage::erase_limit(std::string_view name) {
+  return impl_->alone([&](Call& call) { return call.work = impl_->jobs.erase_limit(name); });
+}
+
+std::vector<LimitStatus> MemoryStorage::limits() {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->jobs.limits();
+}
+
 void MemoryStorage::put_record(const Record& record) {
   impl_->alone([&](Call&) {
     impl_->records.put(record);
@@ -346,6 +364,7 @@ void MemoryStorage::restore(const ImageChunk& chunk) {
   }
   for (const Record& record : chunk.records) impl_->records.put(record);
   for (const QueueStatus& queue : chunk.queues) impl_->jobs.restore(queue);
+  for (const LimitRule& rule : chunk.limits) impl_->jobs.restore(rule);
 }
 
 void MemoryStorage::restored() {

@@ -114,6 +114,7 @@ void WriteBehindCore::restore() {
   }
   chunk.clear();
   chunk.queues = durable_.queues();
+  for (LimitStatus& limit : durable_.limits()) chunk.limits.push_back(std::move(limit.rule));
   memory_.restore(chunk);
   memory_.restored();
 }

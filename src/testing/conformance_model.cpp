@@ -14,13 +14,16 @@ namespace {
 /// Does the same random things to a storage and to the model, and compares the answers and the jobs.
 class Comparison {
  public:
-  Comparison(Scene& scene, std::uint64_t seed) : s_(scene), model_(scene.clock), random_(seed) {
+  /// `rules`: also rules for how many jobs run and start.
+  Comparison(Scene& scene, std::uint64_t seed, bool rules)
+      : s_(scene), model_(scene.clock), random_(seed), rules_(rules) {
     model_.add_node(s_.node, lease);
     nodes_.push_back(s_.node);
     add_node();
   }
 
   void step() {
+    if (rules_ && chance(6)) return change_rules();
     const auto dice = random_.below(100);
     if (dice < 22) return insert();
     if (dice < 42) return claim();
@@ -60,6 +63,7 @@ class Comparison {
       ages.push_back({lane.first, lane.second, since, std::max(Duration::zero(), s_.clock.now() - since)});
     QUERN_EXPECT_EQ(s_.store().oldest_ready(), ages);
     QUERN_EXPECT(s_.store().recount().empty());
+    if (rules_) expect_same_rules();
     expect_same_list();
     for (const NodeId node : nodes_) {
       auto requests = s_.store().cancel_requests(node);
@@ -85,6 +89,19 @@ class Comparison {
     QUERN_EXPECT_EQ(job.cancel_requested && job.state == JobState::running,
                     wanted.cancel_requested && wanted.state == JobState::running);
     QUERN_EXPECT_EQ(job.errors.size(), std::min(wanted.errors, max_attempt_errors));
+  }
+
+  void expect_same_rules() {
+    const auto limits = s_.store().limits();
+    const auto wanted = model_.limits();
+    QUERN_EXPECT_EQ(limits.size(), wanted.size());
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      QUERN_EXPECT(limits[i].rule == wanted[i].rule);
+      QUERN_EXPECT_EQ(limits[i].running, wanted[i].running);
+      QUERN_EXPECT_EQ(limits[i].free, wanted[i].free);
+      QUERN_EXPECT_EQ(limits[i].starts, wanted[i].starts);
+      QUERN_EXPECT_EQ(limits[i].wait, wanted[i].wait);
+    }
   }
 
   /// Some filter gives the jobs that match it, page by page.
@@ -285,9 +302,36 @@ class Comparison {
     QUERN_EXPECT_EQ(s_.retry(id), model_.retry(id));
   }
 
+  void change_rules() {
+    LimitRule rule{.name = fmt::format("rule-{}", random_.below(4))};
+    for (LimitStatus& known : model_.limits()) {
+      if (known.rule.name != rule.name || chance(50)) continue;
+      known.rule.max_running = 1 + random_.below(8);  // a rate goes on while the rest of its rule changes
+      s_.store().set_limit(known.rule);
+      return model_.set_limit(known.rule);
+    }
+    const bool erased = model_.erase_limit(rule.name);
+    QUERN_EXPECT_EQ(s_.store().erase_limit(rule.name), erased);
+    if (chance(30)) return;
+    if (chance(50)) rule.queue = one_of(queues_);
+    if (chance(50)) rule.kind = one_of(kinds_);
+    if (chance(50)) {
+      rule.rate = {.count = 1 + static_cast<std::int64_t>(random_.below(6)), .per = 20s + some_seconds(20)};
+      if (chance(50)) rule.rate.algorithm = RateAlgorithm::sliding_window;
+      if (rule.rate.algorithm == RateAlgorithm::token_bucket)
+        rule.rate.burst = static_cast<std::int64_t>(random_.below(5));
+    }
+    rule.max_running = random_.below(8);
+    if (rule.rate.count == 0) ++rule.max_running;
+    s_.store().set_limit(rule);
+    model_.set_limit(rule);
+  }
+
   void pass_time() {
-    s_.clock.advance(some_seconds(15) + 1us);
-    if (chance(10)) s_.clock.set_wall(s_.clock.now() + some_seconds(60) - some_seconds(60));
+    // Rates by the second: what they count together within a second would not be the model's. And a clock that is set
+    // they follow in their own way.
+    s_.clock.advance(some_seconds(15) + (rules_ ? Duration(1s) : Duration(1us)));
+    if (!rules_ && chance(10)) s_.clock.set_wall(s_.clock.now() + some_seconds(60) - some_seconds(60));
     for (const NodeId node : nodes_) {
       if (chance(70)) QUERN_EXPECT_EQ(s_.store().renew(node), model_.renew(node));
     }
@@ -336,6 +380,7 @@ class Comparison {
   Scene& s_;
   Model model_;
   Random random_;
+  const bool rules_;
   std::vector<JobId> ids_;
   std::vector<RunRef> runs_;
   std::vector<NodeId> nodes_;
@@ -347,12 +392,12 @@ class Comparison {
   const std::vector<std::string> queues_{"default", "mail", "slow"};
 };
 
-template <std::uint64_t Seed>
+template <std::uint64_t Seed, bool Rules = false>
 void run_comparison(Scene& s) {
   constexpr int steps = 1'500;
   int step = 0;
   try {
-    Comparison comparison(s, Seed);
+    Comparison comparison(s, Seed, Rules);
     for (; step < steps; ++step) {
       comparison.step();
       if (step % 10 == 9) comparison.expect_same();
@@ -378,6 +423,15 @@ void add_model_cases(Cases& cases) {
   add_case(cases,
            "I03 I06 I07 I08 I10 I12 I18 I22 random calls have the same effect as on a simple model, seed 4",
            run_comparison<4>);
+  add_case(cases,
+           "I18 I19 I20 random calls under changing rules have the same effect as on a simple model, seed 5",
+           run_comparison<5, true>);
+  add_case(cases,
+           "I18 I19 I20 random calls under changing rules have the same effect as on a simple model, seed 6",
+           run_comparison<6, true>);
+  add_case(cases,
+           "I18 I19 I20 random calls under changing rules have the same effect as on a simple model, seed 7",
+           run_comparison<7, true>);
 }
 
 }  // namespace quern::inline v1::testing::detail

@@ -130,13 +130,14 @@ std::vector<JobId> Model::claim(const ClaimRequest& request) {
   for (ModelJob* const job : ready) {
     const auto kind = std::ranges::find(request.kinds, job->given.kind, &ClaimLimit::name);
     if (claimed.size() == request.limit || kind == request.kinds.end()) continue;
-    if (by_kind[kind->name] == kind->limit) continue;
+    if (by_kind[kind->name] == kind->limit || !may_start(*job)) continue;
     if (request.queues) {
       const auto queue = std::ranges::find(*request.queues, job->given.queue, &ClaimLimit::name);
       if (queue == request.queues->end() || by_queue[queue->name] == queue->limit) continue;
       ++by_queue[queue->name];
     }
     ++by_kind[kind->name];
+    note_start(*job);
     ++job->attempt;
     ++job->epoch;
     job->state = JobState::running;
@@ -218,6 +219,7 @@ PromoteResult Model::promote() {
     if (job.state == JobState::scheduled) result.next = std::min(result.next, job.run_at);
     if (job.deadline) result.next = std::min(result.next, *job.deadline);
   }
+  result.next = std::min(result.next, next_start());
   return result;
 }
 

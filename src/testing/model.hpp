@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "quern/core/clock.hpp"
+#include "quern/storage/limit_rules.hpp"
 #include "quern/storage/requests.hpp"
 
 namespace quern::inline v1::testing::detail {
@@ -53,6 +54,16 @@ class Model {
   PruneResult prune(const PruneRequest& request);
   void pause(const std::string& queue, bool paused);
 
+  /// A rule and all that has started under its rate. One that gets another rate begins anew.
+  struct ModelRule {
+    LimitRule rule{};
+    SteadyTime since{};
+    std::vector<SteadyTime> starts{};
+  };
+  void set_limit(const LimitRule& rule);
+  bool erase_limit(const std::string& name);
+  [[nodiscard]] std::vector<LimitStatus> limits() const;
+
   [[nodiscard]] const std::map<JobId, ModelJob>& jobs() const { return jobs_; }
   [[nodiscard]] std::vector<JobId> cancel_requests(NodeId node) const;
 
@@ -69,11 +80,17 @@ class Model {
   void wait(ModelJob& job, TimePoint run_at);
   void resolve_dependents();
   [[nodiscard]] ModelJob* key_owner(const std::string& key);
+  // model_limits.cpp
+  [[nodiscard]] std::uint64_t count_under(const LimitRule& rule, JobState state) const;
+  [[nodiscard]] bool may_start(const ModelJob& job) const;
+  void note_start(const ModelJob& job);
+  [[nodiscard]] TimePoint next_start() const;
 
   const ManualClock& clock_;
   std::map<JobId, ModelJob> jobs_;
   std::map<NodeId, ModelNode> nodes_;
   std::set<std::string> paused_;
+  std::map<std::string, ModelRule> rules_;
 };
 
 }  // namespace quern::inline v1::testing::detail

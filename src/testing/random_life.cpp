@@ -258,6 +258,12 @@ std::vector<std::string> to_text(StoragePort& store) {
     if (queue.paused || queue.max_waiting > 0)  // that it was named once is no state
       lines.push_back(fmt::format("queue {} {} {}", queue.name, queue.paused, queue.max_waiting));
   }
+  for (const LimitStatus& limit : store.limits()) {
+    const LimitRule& rule = limit.rule;
+    lines.push_back(fmt::format("rule {} {} {} {} {} {} {} {}", rule.name, rule.queue, rule.kind,
+                                rule.max_running, rule.rate.count, rule.rate.per.count(),
+                                static_cast<int>(rule.rate.algorithm), rule.rate.burst));
+  }
   for (std::uint64_t i = 0; i < collection_count; ++i)
     for (const Record& record : store.list_records(fmt::format("c{}", i), "", 1000))
       lines.push_back(fmt::format("record {} {} {}", record.collection, record.key, record.value.text()));

@@ -43,11 +43,13 @@ void ProcessorCore::look_for_cancels(SteadyTime steady) {
 }
 
 void ProcessorCore::promote(TimePoint now) {
-  if (!want_promote_ && now < next_due_) return;
+  const bool due = now >= next_due_;
+  if (!want_promote_ && !due) return;
   const PromoteResult result = ask(StorageCall::promote, [&] { return storage_.promote(batch); });
   next_due_ = result.next;
   want_promote_ = result.more;
-  if (result.promoted > 0) want_claim_ = true;
+  // What was due may have been a rate that lets the next job start, or somebody else has promoted it.
+  if (result.promoted > 0 || due) want_claim_ = true;
 }
 
 void ProcessorCore::maintain(SteadyTime steady) {

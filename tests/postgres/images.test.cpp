@@ -101,6 +101,8 @@ TEST_CASE("a SQLite file is copied to PostgreSQL, and back", "[postgres][images]
   for (int i = 0; i < 800; ++i) life.step();
   clock.advance(48h);  // no lease lives on
   file.rescue(100'000, 3);
+  const quern::LimitRule rule{.name = "two", .queue = "mail", .max_running = 2};
+  file.set_limit(rule);
   const auto before = images(*file.backup());
   REQUIRE(before.size() > 50);
 
@@ -116,6 +118,8 @@ TEST_CASE("a SQLite file is copied to PostgreSQL, and back", "[postgres][images]
   CHECK(
       quern::testing::differences(quern::testing::to_text(*database), quern::testing::to_text(file)).empty());
   CHECK(database->recount().empty());
+  REQUIRE(database->limits().size() == 1);
+  CHECK(database->limits()[0].rule == rule);
   const auto reserved = database->reserve_ids(1);
   CHECK(reserved.value > database->backup()->read_images({}, 100'000).back().job.id.value);
   CHECK_THROWS_AS(quern::copy_jobs(file, *database), quern::InvalidArgument);  // it has jobs

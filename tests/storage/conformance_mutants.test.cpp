@@ -111,6 +111,12 @@ TEST_CASE("the conformance suite catches storages that change waiting jobs badly
                       LimitsNothing, LimitsOneLess, FillsUpToTheLimit, KnowsNoHolder);
 }
 
+TEST_CASE("the conformance suite catches storages that limit badly", "[storage][mutants]") {
+  QUERN_EXPECT_CAUGHT(KeepsRulesToItself, LetsOneMoreRun, EndsWindowsEarly, TakesBucketsForWindows,
+                      ForgetsTheKindOfARule, FillsARateThatIsChanged, StaysSilentAboutTheNextStart,
+                      CountsWhatRunsOnce);
+}
+
 TEST_CASE("the conformance suite catches storages that read and tell badly", "[storage][mutants]") {
   QUERN_EXPECT_CAUGHT(CountsWithoutRunning, RecountsWithoutRunning, TellsTheYoungestReadyJob,
                       ListsWithoutFilter, ListsOfAllTimes, ListsTheEndOfATime, ListsTheLastOfAPageAgain,

@@ -69,6 +69,9 @@ class ForwardingStorage : public quern::StoragePort {
     inner_.limit_queue(queue, max_waiting);
   }
   std::vector<quern::QueueStatus> queues() override { return inner_.queues(); }
+  void set_limit(const quern::LimitRule& rule) override { inner_.set_limit(rule); }
+  bool erase_limit(std::string_view name) override { return inner_.erase_limit(name); }
+  std::vector<quern::LimitStatus> limits() override { return inner_.limits(); }
   void put_record(const quern::Record& record) override { inner_.put_record(record); }
   std::optional<quern::Payload> get_record(std::string_view collection, std::string_view key) override {
     return inner_.get_record(collection, key);

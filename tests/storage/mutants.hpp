@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -503,6 +504,87 @@ struct FillsUpToTheLimit final : ForwardingStorage {
     if (results.empty() || results[0].status != InsertStatus::queue_full) return results;
     for (std::size_t i = 0; i < jobs.size(); ++i) results[i] = inner_.insert(jobs.subspan(i, 1)).at(0);
     return results;
+  }
+};
+
+struct KeepsRulesToItself final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  void set_limit(const LimitRule& rule) override { rules_[rule.name] = rule; }
+  bool erase_limit(std::string_view name) override { return rules_.erase(std::string(name)) > 0; }
+  std::vector<LimitStatus> limits() override {
+    std::vector<LimitStatus> all;
+    for (const auto& [name, rule] : rules_) all.push_back({.rule = rule});
+    return all;
+  }
+
+ private:
+  std::map<std::string, LimitRule> rules_;
+};
+/// Keeps other rules than it was told, and says that they are those.
+class ChangedRules : public ForwardingStorage {
+ public:
+  using ForwardingStorage::ForwardingStorage;
+  void set_limit(const LimitRule& rule) override {
+    LimitRule changed = rule;
+    change(changed);
+    inner_.set_limit(changed);
+    rules_[rule.name] = rule;
+  }
+  std::vector<LimitStatus> limits() override {
+    auto all = inner_.limits();
+    for (LimitStatus& status : all) status.rule = rules_[status.rule.name];
+    return all;
+  }
+
+ protected:
+  virtual void change(LimitRule& rule) = 0;
+
+ private:
+  std::map<std::string, LimitRule> rules_;
+};
+struct LetsOneMoreRun final : ChangedRules {
+  using ChangedRules::ChangedRules;
+  void change(LimitRule& rule) override {
+    if (rule.max_running > 1 && rule.max_running < 1'000'000'000) ++rule.max_running;
+  }
+};
+struct EndsWindowsEarly final : ChangedRules {
+  using ChangedRules::ChangedRules;
+  void change(LimitRule& rule) override {
+    if (rule.rate.per > 1ms) rule.rate.per -= 1us;
+  }
+};
+struct TakesBucketsForWindows final : ChangedRules {
+  using ChangedRules::ChangedRules;
+  void change(LimitRule& rule) override { rule.rate.algorithm = RateAlgorithm::token_bucket; }
+};
+struct ForgetsTheKindOfARule final : ChangedRules {
+  using ChangedRules::ChangedRules;
+  void change(LimitRule& rule) override { rule.kind.clear(); }
+};
+struct FillsARateThatIsChanged final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  void set_limit(const LimitRule& rule) override {
+    inner_.set_limit(rule);  // what is refused changes nothing
+    inner_.erase_limit(rule.name);
+    inner_.set_limit(rule);
+  }
+};
+struct StaysSilentAboutTheNextStart final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  PromoteResult promote(std::size_t limit) override {
+    PromoteResult result = inner_.promote(limit);
+    for (const LimitStatus& limit_now : inner_.limits())
+      if (result.next == clock().now() + limit_now.wait) result.next = TimePoint::max();
+    return result;
+  }
+};
+struct CountsWhatRunsOnce final : ForwardingStorage {
+  using ForwardingStorage::ForwardingStorage;
+  std::vector<LimitStatus> limits() override {
+    auto all = inner_.limits();
+    for (LimitStatus& status : all) status.running = std::min<std::uint64_t>(status.running, 1);
+    return all;
   }
 };
 struct KnowsNoHolder final : ForwardingStorage {

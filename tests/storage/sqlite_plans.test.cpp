@@ -52,8 +52,8 @@ std::vector<Named> all_statements() {
 }
 
 /// Tables with a row per lane, queue, node or claimed batch: read as a whole where all of it is wanted.
-const std::set<std::string> small_tables{"quern_lanes",  "quern_queues", "quern_nodes",
-                                         "quern_claims", "quern_totals", "quern_cancels"};
+const std::set<std::string> small_tables{"quern_lanes",  "quern_queues",  "quern_nodes", "quern_claims",
+                                         "quern_totals", "quern_cancels", "quern_limits"};
 
 /// Statements that take one step into a big table, in the order of its key, and no more.
 bool takes_one_step(const std::string& name) {

@@ -35,6 +35,14 @@ class FailingBackup : public ForwardingStorage, public quern::BackupPort {
     check();
     inner_.retire(node);
   }
+  void set_limit(const quern::LimitRule& rule) override {
+    check();
+    inner_.set_limit(rule);
+  }
+  bool erase_limit(std::string_view name) override {
+    check();
+    return inner_.erase_limit(name);
+  }
   quern::NodeId become_keeper(const quern::NodeInfo& info) override {
     return inner_.backup()->become_keeper(info);
   }

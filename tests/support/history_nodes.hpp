@@ -50,7 +50,7 @@ struct HistoryNode {
 
  private:
   [[nodiscard]] quern::HistoryOptions with_log(quern::HistoryOptions options) {
-    options.log = [this](quern::LogLevel, std::string_view text) { log.emplace_back(text); };
+    options.log = [this](const quern::LogRecord& record) { log.emplace_back(record.message); };
     return options;
   }
 };

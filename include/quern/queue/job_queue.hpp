@@ -197,6 +197,15 @@ class JobQueue {
   }
   [[nodiscard]] std::vector<QueueStatus> queues() { return core_.storage().queues(); }
 
+  /// From now on at most so many jobs of the rule's queue and kind run at once, or start in a time, on all nodes
+  /// together. In the place of the rule of that name, if there is one; its rate then goes on from where it
+  /// stood. Jobs that run already go on. Kept in the storage. See docs/limits.md.
+  void limit(const LimitRule& rule) { core_.storage().set_limit(rule); }
+  /// False: there was no rule of that name.
+  bool remove_limit(std::string_view name) { return core_.storage().erase_limit(name); }
+  /// All rules as they stand now, by name.
+  [[nodiscard]] std::vector<LimitStatus> limits() { return core_.storage().limits(); }
+
   /// Delivers every event of this storage object from now on, in order per job. See EventBus.
   [[nodiscard]] Subscription subscribe(EventCallback callback, SubscribeOptions options = {}) {
     return core_.events().subscribe(std::move(callback), options);

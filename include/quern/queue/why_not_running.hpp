@@ -24,6 +24,8 @@ enum class NotRunningReason : std::uint8_t {
   slots_busy,        ///< Each live node that could run it runs `slots` jobs in all, and can run no more.
   queue_slots_busy,  ///< The same for the jobs of its queue.
   kind_slots_busy,   ///< The same for the jobs of its kind.
+  limit_running,     ///< The rule `limit` lets no more jobs run at once.
+  limit_rate,        ///< The rule `limit` lets the next job start at `until`.
   next,              ///< Nothing holds it back: a node will claim it when its turn has come.
 };
 /// "running", "ended", "scheduled", ...
@@ -32,12 +34,14 @@ enum class NotRunningReason : std::uint8_t {
 struct WhyNotRunning {
   NotRunningReason reason = NotRunningReason::next;
   std::string text{};                ///< The same for people, in one sentence.
-  TimePoint until{};                 ///< scheduled, backing_off, snoozed
+  TimePoint until{};                 ///< scheduled, backing_off, snoozed, limit_rate
   std::vector<JobId> parents{};      ///< parents: those it still waits for.
   JobId holder{};                    ///< ended: the job that now holds its unique key. Zero: none.
   NodeId node{};                     ///< running
   std::optional<TimePoint> since{};  ///< running, ended
-  std::size_t slots = 0;             ///< slots_busy, queue_slots_busy, kind_slots_busy: how many there are.
+  std::size_t slots =
+      0;                ///< slots_busy, queue_slots_busy, kind_slots_busy: how many; limit_running: its most.
+  std::string limit{};  ///< limit_running, limit_rate: the rule's name.
 };
 
 /// Why the job does not run now; empty when there is no such job: it was never added (an enqueue that met a

@@ -64,6 +64,10 @@ class StoragePort {
   virtual void limit_queue(std::string_view queue, std::uint64_t max_waiting) = 0;
   virtual std::vector<QueueStatus> queues() = 0;
 
+  virtual void set_limit(const LimitRule& rule) = 0;
+  virtual bool erase_limit(std::string_view name) = 0;
+  virtual std::vector<LimitStatus> limits() = 0;
+
   virtual void put_record(const Record& record) = 0;
   virtual std::optional<Payload> get_record(std::string_view collection, std::string_view key) = 0;
   virtual std::vector<Record> list_records(std::string_view collection, std::string_view after,
@@ -182,6 +186,10 @@ class StorageAdapter final : public StoragePort {
   }
   std::vector<QueueStatus> queues() override { return store_.queues(); }
 
+  void set_limit(const LimitRule& rule) override { store_.set_limit(rule); }
+  bool erase_limit(std::string_view name) override { return store_.erase_limit(name); }
+  std::vector<LimitStatus> limits() override { return store_.limits(); }
+
   void put_record(const Record& record) override { store_.put_record(record); }
   std::optional<Payload> get_record(std::string_view collection, std::string_view key) override {
     return store_.get_record(collection, key);
@@ -272,6 +280,9 @@ class AnyStorage {
     port_->limit_queue(queue, max_waiting);
   }
   std::vector<QueueStatus> queues() { return port_->queues(); }
+  void set_limit(const LimitRule& rule) { port_->set_limit(rule); }
+  bool erase_limit(std::string_view name) { return port_->erase_limit(name); }
+  std::vector<LimitStatus> limits() { return port_->limits(); }
   void put_record(const Record& record) { port_->put_record(record); }
   std::optional<Payload> get_record(std::string_view collection, std::string_view key) {
     return port_->get_record(collection, key);

@@ -16,7 +16,8 @@ struct CopyResult {
 
 /// Copies all that one storage holds to another, of any other kind: jobs with their ids and all that belongs to
 /// them, records, pauses and limits of queues. In one transaction of `to`, so that it has all or nothing. Ids
-/// that are reserved there afterwards are larger.
+/// that are reserved there afterwards are larger. Before that it sets the rules of `from` (see LimitStore) in `to`, one by
+/// one; what their rates have let start is not copied.
 ///
 /// Both storages belong to the copy meanwhile (see BackupStore): it throws a transient StorageError while a node
 /// works on either. What stood as running in `from`, of a node that died, is rescued from the copy in `to`, as

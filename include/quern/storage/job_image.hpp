@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "quern/core/job.hpp"
+#include "quern/storage/limit_rules.hpp"
 #include "quern/storage/requests.hpp"
 
 namespace quern::inline v1 {
@@ -34,9 +35,12 @@ struct ImageChunk {
   std::vector<RecordKey> erased_records{};
   std::vector<Record> records{};
   std::vector<QueueStatus> queues{};
+  /// Only for who restores: rules that hold. What was started under their rates is not known, so they begin used up.
+  std::vector<LimitRule> limits{};
 
   [[nodiscard]] bool empty() const noexcept {
-    return erased.empty() && jobs.empty() && erased_records.empty() && records.empty() && queues.empty();
+    return erased.empty() && jobs.empty() && erased_records.empty() && records.empty() && queues.empty() &&
+           limits.empty();
   }
   void clear() {
     erased.clear();
@@ -44,6 +48,7 @@ struct ImageChunk {
     erased_records.clear();
     records.clear();
     queues.clear();
+    limits.clear();
   }
 };
 

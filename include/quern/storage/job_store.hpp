@@ -11,6 +11,7 @@
 
 #include "quern/core/clock.hpp"
 #include "quern/core/job.hpp"
+#include "quern/storage/limit_rules.hpp"
 #include "quern/storage/observer.hpp"
 #include "quern/storage/requests.hpp"
 
@@ -49,7 +50,8 @@ concept JobStore = requires(S& store, std::span<const NewJob> jobs, const ClaimR
   // Starts up to `request.limit` ready jobs: lower priority number first, then the one due first, then the
   // smaller id; with `request.ageing` by (run_at + ageing * level, id), so that a job gains a level for each
   // `ageing` that it has been due, and none starves. Counts the attempt and raises the epoch in the same
-  // transaction. Never takes a job of another kind, of a paused queue, or past its deadline (those expire).
+  // transaction. Never takes a job of another kind, of a paused queue, past its deadline (those expire), or for which a
+  // rule has no room (`set_limit`).
   // Empty: nothing is ready, or the node is not alive.
   { store.claim(request) } -> std::same_as<std::vector<Claim>>;
 
@@ -59,7 +61,8 @@ concept JobStore = requires(S& store, std::span<const NewJob> jobs, const ClaimR
   // that the batch adds are one batch: what insert() says of parents holds for all of them together.
   { store.finish(finishes) } -> std::same_as<std::vector<FinishResult>>;
 
-  // Makes up to `limit` due scheduled jobs ready, earliest first, and lets up to `limit` jobs expire.
+  // Makes up to `limit` due scheduled jobs ready, earliest first, and lets up to `limit` jobs expire. While ready jobs
+  // wait for a rate, `next` is no later than when that lets one start.
   { store.promote(limit) } -> std::same_as<PromoteResult>;
 
   // One answer per id, in order. Cancels what waits; asks what runs to stop. `who` is kept as the reason.
@@ -159,6 +162,28 @@ concept QueueStore = requires(S& store, std::string_view queue, std::uint64_t ma
   { store.queues() } -> std::same_as<std::vector<QueueStatus>>;
 };
 
+/// How many jobs run at once, and start in a time, over all nodes. The rules are kept in the storage, for all who
+/// share it, and are judged within the claim: each holds at every instant, whoever claims.
+///
+/// Running  a job counts from the claim until its end is recorded, or it is rescued. Nothing that runs is stopped
+///          by a rule.
+/// Starts   a job counts when it is claimed, also where the run is handed back later. Counted are those since the
+///          rule is there. They are judged by the clock of leases (see NodeStore); one that is set back gives no start more,
+///          one that jumps forward at most what the rule gives after a rest.
+/// Cost     a claim that finds no rules pays next to nothing. What a rule holds back is not walked over, and keeps
+///          nothing else from starting.
+template <class S>
+concept LimitStore = requires(S& store, const LimitRule& rule, std::string_view name) {
+  // Adds the rule, or puts it in the place of the one of that name. When it returned, every claim that begins goes by
+  // it. A changed rate goes on from where it stood: a window counts the same starts, a bucket is no fuller. Throws
+  // InvalidArgument where `check` does, and when there are `max_limit_rules` others.
+  { store.set_limit(rule) } -> std::same_as<void>;
+  // False: there was none of that name.
+  { store.erase_limit(name) } -> std::same_as<bool>;
+  // All rules as they stand, by name.
+  { store.limits() } -> std::same_as<std::vector<LimitStatus>>;
+};
+
 /// Small values kept beside the jobs, by collection and key: digests, caches, settings.
 template <class S>
 concept RecordStore = requires(S& store, const Record& record, std::string_view collection,
@@ -198,7 +223,7 @@ concept ObservableStore = requires(S& store, const S& constant, StorageObserver&
 
 /// Everything that a JobQueue and a Processor need.
 template <class S>
-concept Storage =
-    JobStore<S> && RunStore<S> && NodeStore<S> && QueueStore<S> && RecordStore<S> && ObservableStore<S>;
+concept Storage = JobStore<S> && RunStore<S> && NodeStore<S> && QueueStore<S> && LimitStore<S> &&
+                  RecordStore<S> && ObservableStore<S>;
 
 }  // namespace quern::inline v1

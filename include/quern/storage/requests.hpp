@@ -149,10 +149,11 @@ struct Step {
 };
 
 struct PromoteResult {
-  std::size_t promoted = 0;           ///< Scheduled jobs that are ready now.
-  std::size_t expired = 0;            ///< Jobs whose deadline passed before they started: dead now.
-  bool more = false;                  ///< The limit was reached; call again at once.
-  TimePoint next = TimePoint::max();  ///< When the next one is due. max(): none waits.
+  std::size_t promoted = 0;  ///< Scheduled jobs that are ready now.
+  std::size_t expired = 0;   ///< Jobs whose deadline passed before they started: dead now.
+  bool more = false;         ///< The limit was reached; call again at once.
+  /// When the next one is due, or a rate lets the next ready job start. max(): none waits.
+  TimePoint next = TimePoint::max();
 };
 
 struct RescueResult {

@@ -102,6 +102,9 @@ class SqliteStorage {
   void resume(std::string_view queue);
   void limit_queue(std::string_view queue, std::uint64_t max_waiting);
   std::vector<QueueStatus> queues();
+  void set_limit(const LimitRule& rule);
+  bool erase_limit(std::string_view name);
+  std::vector<LimitStatus> limits();
 
   void put_record(const Record& record);
   std::optional<Payload> get_record(std::string_view collection, std::string_view key);

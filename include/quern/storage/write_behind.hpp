@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -120,6 +121,22 @@ class WriteBehindStorage {
   }
   std::vector<QueueStatus> queues() { return memory_.queues(); }
 
+  /// Rules are durable when these return, unlike what else is written behind; what rates have let start is not. So
+  /// each rate begins used up when the storage is opened again.
+  void set_limit(const LimitRule& rule) {
+    const std::lock_guard lock(limits_mutex_);
+    kept();
+    durable_.set_limit(rule);
+    memory_.set_limit(rule);
+  }
+  bool erase_limit(std::string_view name) {
+    const std::lock_guard lock(limits_mutex_);
+    kept();
+    durable_.erase_limit(name);
+    return memory_.erase_limit(name);
+  }
+  std::vector<LimitStatus> limits() { return memory_.limits(); }
+
   void put_record(const Record& record) { kept().put_record(record); }
   std::optional<Payload> get_record(std::string_view collection, std::string_view key) {
     return memory_.get_record(collection, key);
@@ -151,6 +168,7 @@ class WriteBehindStorage {
 
   Durable& durable_;
   Memory memory_;
+  std::mutex limits_mutex_;  // both storages get the same rules, in the same order
   StorageAdapter<Durable&> durable_port_;
   detail::TrackedAdapter<Memory> tracked_port_;
   detail::WriteBehindCore core_;

@@ -61,7 +61,7 @@ class RandomLife {
 /// All of an image that a user can see, as one line. Of a running job's node only that there is one.
 [[nodiscard]] std::string to_text(const JobImage& image);
 /// All of a storage that a user can see, a line each: jobs with their steps, counts, queues that are paused or
-/// limited, and records of RandomLife's collections.
+/// limited, rules, and records of RandomLife's collections.
 [[nodiscard]] std::vector<std::string> to_text(StoragePort& store);
 /// What only one of them has, each line with "found: " or "expected: " before it; empty: they are the same.
 [[nodiscard]] std::vector<std::string> differences(const std::vector<std::string>& found,

@@ -194,6 +194,18 @@ class StorageProxy final : public StoragePort {
   std::vector<QueueStatus> queues() override {
     return call("queues", [&] { return inner_.queues(); });
   }
+  void set_limit(const LimitRule& rule) override {
+    call("set_limit", [&] {
+      inner_.set_limit(rule);
+      return 0;
+    });
+  }
+  bool erase_limit(std::string_view name) override {
+    return call("erase_limit", [&] { return inner_.erase_limit(name); });
+  }
+  std::vector<LimitStatus> limits() override {
+    return call("limits", [&] { return inner_.limits(); });
+  }
   void put_record(const Record& record) override {
     call("put_record", [&] {
       inner_.put_record(record);

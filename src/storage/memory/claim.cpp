@@ -32,6 +32,7 @@ void Jobs::look(Reader& reader, const ClaimRequest& request) const {
 
 std::size_t Jobs::find_readers(const ClaimRequest& request) {
   readers_.clear();
+  ruled_.clear();
   const std::uint64_t number = ++claims_;
   if (request.queues)
     for (const ClaimLimit& queue : *request.queues)
@@ -45,6 +46,7 @@ std::size_t Jobs::find_readers(const ClaimRequest& request) {
     for (Lane* const lane : known->ready) {
       Queue& queue = *lane->queue;
       if (queue.paused || (request.queues && queue.room.claim != number)) continue;
+      if (!lane->rules.empty() && !may_start(*lane)) continue;
       most += lane->count(JobState::ready);
       for (std::size_t level = 0; level < lane->ready.size(); ++level) {
         Line* const line = lane->ready[level].get();
@@ -75,7 +77,8 @@ std::vector<Claim> Jobs::claim(Call& call, const ClaimRequest& request) {
   while (claims.size() < request.limit && !readers.empty()) {
     std::pop_heap(readers.begin(), readers.end(), Reader::LaterFirst{});
     Reader& reader = readers.back();
-    if (reader.kind->left == 0 || (reader.queue != nullptr && reader.queue->left == 0)) {
+    if (reader.kind->left == 0 || (reader.queue != nullptr && reader.queue->left == 0) ||
+        (!reader.lane->rules.empty() && !may_start(*reader.lane))) {
       readers.pop_back();
       continue;
     }
@@ -90,6 +93,7 @@ std::vector<Claim> Jobs::claim(Call& call, const ClaimRequest& request) {
       if (claims.empty()) claims.reserve(std::min({request.limit, most, std::size_t{64}}));
       --reader.kind->left;
       if (reader.queue != nullptr) --reader.queue->left;
+      for (Rule* const rule : reader.lane->rules) rule->note_start();
       give(call, request, slot, reader.kind->max_attempts, claims);
     }
     if (reader.line->empty()) {
@@ -99,6 +103,7 @@ std::vector<Claim> Jobs::claim(Call& call, const ClaimRequest& request) {
       std::push_heap(readers.begin(), readers.end(), Reader::LaterFirst{});
     }
   }
+  if (!ruled_.empty()) note_starts(call);
   for (const JobId id : expired) expire(call, row_at(id));
   settle(call);
   return claims;

@@ -29,6 +29,7 @@ std::vector<FinishResult> Jobs::finish(Call& call, std::span<const Finish> finis
       continue;
     }
     finish_one(call, *row, finish);
+    note_end(call, lane(*row));
     const JobState state = row->state();
     settle(call);
     if (finish.outcome == Outcome::completed) {

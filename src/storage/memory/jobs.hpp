@@ -66,6 +66,11 @@ class Jobs {
   void pause(std::string_view queue, bool paused);
   void limit_queue(std::string_view queue, std::uint64_t max_waiting);
 
+  // limits.cpp
+  void set_limit(const LimitRule& rule);
+  bool erase_limit(std::string_view name);
+  [[nodiscard]] std::vector<LimitStatus> limits() const;
+
   // changes.cpp
   std::vector<ChangeResult> reschedule(Call& call, std::span<const JobId> ids, When when,
                                        std::string_view who);
@@ -113,6 +118,7 @@ class Jobs {
   // restore.cpp
   void restore(const JobImage& image);
   void restore(const QueueStatus& queue);
+  void restore(const LimitRule& rule);
   void restored(Call& call);
 
  private:
@@ -258,6 +264,14 @@ class Jobs {
   void look(Reader& reader, const ClaimRequest& request) const;
   void give(Call& call, const ClaimRequest& request, Slot slot, int max_attempts, std::vector<Claim>& claims);
 
+  // limits.cpp
+  /// Whether its rules have room for a job of the lane, in the claim under way.
+  [[nodiscard]] bool may_start(Lane& lane);
+  /// The rates learn what the claim has started. Whoever waits for the next one is told when that may be.
+  void note_starts(Call& call);
+  /// A run of the lane has ended: others may have waited for that.
+  static void note_end(Call& call, const Lane& lane);
+
   // finish.cpp
   void finish_one(Call& call, Row& row, const Finish& finish);
 
@@ -296,6 +310,8 @@ class Jobs {
   std::uint64_t next_id_ = 1;
   std::uint64_t claims_ = 0;     // counts calls
   std::vector<Reader> readers_;  // only within a claim; kept for its memory
+  std::vector<Rule*> ruled_;     // the same: rules that were asked for room
+  SteadyTime told_start_{0};     // when a rate lets the next job start, as the observers were told
 };
 
 }  // namespace quern::inline v1::memory

@@ -32,6 +32,7 @@ Lane& Names::lane(std::string_view queue_name, std::string_view kind_name) {
     made.queue = &in;
     made.kind = kind;
     in.lanes.push_back(&made);
+    rules.add_to(made);
     known = &made;
   }
   return *known;

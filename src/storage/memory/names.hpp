@@ -14,6 +14,7 @@
 #include "quern/core/payload.hpp"
 #include "quern/storage/tracked_store.hpp"
 #include "storage/memory/line.hpp"
+#include "storage/memory/rules.hpp"
 
 namespace quern::inline v1::memory {
 
@@ -53,6 +54,7 @@ struct Lane {
   std::array<std::unique_ptr<Line>, 10> ready{};  ///< By priority; made when first needed.
   std::array<Line, 3> ended;      ///< completed, dead, cancelled that no blocked job waits for.
   std::size_t place_in_kind = 0;  ///< In `kind->ready`, while it stands there.
+  std::vector<Rule*> rules{};     ///< Those that are for its jobs.
 
   [[nodiscard]] std::uint64_t count(JobState state) const noexcept { return counts[index_of(state)]; }
   [[nodiscard]] Line& ended_line(JobState state) noexcept {
@@ -92,6 +94,8 @@ class Names {
 
   /// How many queues have a limit.
   std::size_t limited = 0;
+  /// Of jobs that run and start.
+  Rules rules{};
 
  private:
   SlabPool nodes_{Line::node_bytes};

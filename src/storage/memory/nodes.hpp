@@ -33,6 +33,8 @@ class Nodes {
   [[nodiscard]] std::vector<NodeId> lost() const;
   /// All, oldest first; `running` is left for the caller to fill in.
   [[nodiscard]] std::vector<NodeStatus> all() const;
+  /// The clock of the leases.
+  [[nodiscard]] SteadyTime steady() const { return clock_.steady(); }
 
  private:
   struct Node {

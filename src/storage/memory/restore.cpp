@@ -94,6 +94,8 @@ void Jobs::restore(const QueueStatus& queue) {
   known.max_waiting = queue.max_waiting;
 }
 
+void Jobs::restore(const LimitRule& rule) { names_.rules.restore(rule, names_.lanes(), nodes_.steady()); }
+
 void Jobs::restored(Call& call) {
   const std::vector<JobId> blocked = std::exchange(unresolved_, {});
   std::map<JobId, JobId> missing;  // a child, and a parent of it that did not come

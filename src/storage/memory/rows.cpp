@@ -89,6 +89,10 @@ void Jobs::link(Slot slot, Row& row) {
     const More* const rest = has_more(row);
     if (rest == nullptr || rest->waiters.empty()) in.ended_line(state).add(row, slot, ended_key(row));
   }
+  for (Rule* const rule : in.rules) {
+    if (state == JobState::running) ++rule->running;
+    if (state == JobState::ready) ++rule->ready;
+  }
   ++in.counts[index_of(state)];
   ids_.note(row.id, state);
 }
@@ -112,6 +116,10 @@ void Jobs::unlink(Row& row) {
     if (!runs.asked_to_stop.empty()) runs.asked_to_stop.erase(row.job_id());
   } else if (is_terminal(state) && row.place != no_slot) {
     in.ended_line(state).remove(row, ended_key(row));
+  }
+  for (Rule* const rule : in.rules) {
+    if (state == JobState::running) --rule->running;
+    if (state == JobState::ready) --rule->ready;
   }
   assert(in.counts[index_of(state)] > 0);
   --in.counts[index_of(state)];

@@ -30,6 +30,9 @@ PromoteResult Jobs::promote(Call& call, std::size_t limit) {
     if (next != nullptr) result.next = std::min(result.next, next->at);
     result.more = result.more || is_over(next);
   }
+  if (!names_.rules.empty())
+    result.next =
+        std::min(result.next, When::after(names_.rules.next_start(nodes_.steady())).resolve(call.now));
   return result;
 }
 

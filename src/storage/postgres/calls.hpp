@@ -32,6 +32,7 @@ struct PostgresStorage::Impl::ClaimCall {
   const std::int64_t token_;
   std::unique_ptr<postgres::LineHints> hints_;
   const std::shared_ptr<postgres::Listener> listener_;
+  TimePoint next_start_ = TimePoint::max();
 };
 
 /// The ends of runs: what is told, and what to make of the answer.

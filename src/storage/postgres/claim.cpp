@@ -261,6 +261,7 @@ void PostgresStorage::Impl::ClaimCall::take(const Result& rows) {
                        rows.small(row, priority), rows.number(row, run_at)});
     }
   }
+  if (!rows.null(last, run_at)) next_start_ = rows.time(last, run_at);
   const int used = rows.small(last, attempt);
   if (used > 0) hints_->jobs_per_row = std::max(1.0, static_cast<double>(claims.size()) / used);
   if (rows.small(last, run) != 0) listener_->look_since(hints_->snapshot);
@@ -273,6 +274,7 @@ void PostgresStorage::Impl::ClaimCall::lost() {
 }
 
 void PostgresStorage::Impl::ClaimCall::tell(Change& change) const {
+  change.effects().earliest = std::min(change.effects().earliest, next_start_);
   if (!change.events()) return;
   for (const Claim& claim : claims) {
     JobEvent& event = change.effects().events.emplace_back();

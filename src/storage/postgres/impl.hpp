@@ -57,6 +57,10 @@ class PostgresStorage::Impl {
   RescueResult rescue(std::size_t limit, int crashes);
   void set_queue(std::string_view queue, std::optional<bool> paused,
                  std::optional<std::uint64_t> max_waiting);
+  // limits.cpp
+  void set_limit(const LimitRule& rule);
+  bool erase_limit(std::string_view name);
+  std::vector<LimitStatus> limits();
   // read.cpp
   std::vector<std::optional<Job>> find(std::span<const JobId> ids);
   JobPage list(const JobFilter& filter);

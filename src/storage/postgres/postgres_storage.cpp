@@ -133,6 +133,13 @@ void PostgresStorage::limit_queue(std::string_view queue, std::uint64_t max_wait
 }
 std::vector<QueueStatus> PostgresStorage::queues() { return impl_->queues(); }
 
+void PostgresStorage::set_limit(const LimitRule& rule) {
+  quern::check(rule);
+  impl_->set_limit(rule);
+}
+bool PostgresStorage::erase_limit(std::string_view name) { return impl_->erase_limit(name); }
+std::vector<LimitStatus> PostgresStorage::limits() { return impl_->limits(); }
+
 void PostgresStorage::put_record(const Record& record) { impl_->put_record(record); }
 std::optional<Payload> PostgresStorage::get_record(std::string_view collection, std::string_view key) {
   return impl_->get_record(collection, key);

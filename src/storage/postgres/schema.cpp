@@ -7,12 +7,14 @@
 #include <utility>
 
 #include "quern/core/limits.hpp"
+#include "quern/storage/limit_rules.hpp"
 #include "storage/postgres/schema_claim.hpp"
 #include "storage/postgres/schema_commands.hpp"
 #include "storage/postgres/schema_enqueue.hpp"
 #include "storage/postgres/schema_finish.hpp"
 #include "storage/postgres/schema_images.hpp"
 #include "storage/postgres/schema_insert.hpp"
+#include "storage/postgres/schema_limits.hpp"
 #include "storage/postgres/schema_moves.hpp"
 #include "storage/postgres/schema_prune.hpp"
 #include "storage/postgres/schema_read.hpp"
@@ -45,10 +47,11 @@ void check_schema_name(std::string_view name) {
 
 std::string fill_in(std::string_view text, const std::string& schema) {
   // The longer one of two with the same beginning comes first.
-  const std::array<std::pair<std::string_view, std::string>, 7> fields{{
+  const std::array<std::pair<std::string_view, std::string>, 8> fields{{
       {"@.", '"' + schema + "\"."},
       {"@max_snoozes", std::to_string(max_snoozes)},
       {"@max_errors", std::to_string(max_attempt_errors)},
+      {"@max_limit_rules", std::to_string(max_limit_rules)},
       {"@channel", schema},
       {"@name", schema},
       {"@lock", std::to_string(lock_number(schema))},
@@ -79,12 +82,13 @@ std::string fill_in(std::string_view text, const std::string& schema) {
 
 std::span<const Migration> migrations() {
   static const std::array all{
-      Migration{.version = 1,
-                .oldest_program = 1,
-                .parts = {schema_tables, schema_moves, schema_insert, schema_enqueue, schema_within,
-                          schema_claim, schema_claim_lines, schema_claim_rest, schema_claim_lines,
-                          schema_claim_end, schema_finish, schema_commands, schema_upkeep, schema_prune,
-                          schema_images, schema_read, schema_roles}},
+      Migration{
+          .version = 1,
+          .oldest_program = 1,
+          .parts = {schema_tables, schema_moves, schema_insert, schema_enqueue, schema_within, schema_limits,
+                    schema_claim, schema_claim_lines, schema_claim_rest, schema_claim_many,
+                    schema_claim_lines, schema_claim_end, schema_finish, schema_commands, schema_upkeep,
+                    schema_prune, schema_images, schema_read, schema_roles}},
   };
   static_assert(std::tuple_size_v<decltype(all)> == schema_version);
   return all;

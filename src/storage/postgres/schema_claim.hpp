@@ -36,7 +36,8 @@ inline constexpr const char* schema_claim_lines = R"sql(
 
 inline constexpr const char* schema_claim = R"sql(
 -- tag 0 a claimed job; 5 one that has expired, and 6 one that can't be read: for set_aside; 1 a line's beginning (lane,
--- priority, run_at, id); 2 the snapshot (txt), the time (created_at) and whether the node now waits (run).
+-- priority, run_at, id); 2 the snapshot (txt), the time (created_at), whether the node now waits (run), and when a rate
+-- lets the next job start (run_at).
 CREATE TYPE @.claimed AS (
   tag smallint, id bigint, lane integer, priority smallint, run_at bigint, run integer, attempt integer, epoch bigint,
   max_attempts integer, created_at bigint, timeout bigint, payload text, tenant text, tags text, created_by text, digest text,
@@ -79,6 +80,14 @@ DECLARE
   v_row record;
   v_job record;
   v_ids bigint[];
+  -- The rules that are for the wanted lines, locked, with what each of them still lets start; the lanes that have any,
+  -- each with the places of its rules; and those for which one has no room.
+  x_rules bigint[]; x_rooms integer[]; x_running bigint[]; x_counted pg_snapshot;
+  x_lanes integer[]; x_rules_of text[]; x_closed integer[] := '{}';
+  v_rules integer[];
+  v_shut boolean;
+  v_next_start bigint;
+  v_servers_clock boolean := c.now IS NULL;
   o @.claimed;
 BEGIN
   c := @.begin(c);
@@ -101,6 +110,35 @@ inline constexpr const char* schema_claim_rest = R"sql(
     WHERE l.kind IS NOT NULL AND l.queue IS NOT NULL;
   IF p_queues IS NULL THEN p_queue_limits := ARRAY[p_limit]; END IF;
   v_free := p_limit <= ALL(p_kind_limits) AND p_limit <= ALL(p_queue_limits);
+
+  IF w_lanes IS NOT NULL AND EXISTS (SELECT FROM @.limit_rule) THEN
+    SELECT array_agg(l.id ORDER BY l.id) INTO x_rules FROM @.limit_rule l
+      WHERE EXISTS (SELECT FROM unnest(w_lanes) w(id) JOIN @.lane n ON n.id = w.id
+        WHERE l.queue IN ('', n.queue) AND l.kind IN ('', n.kind));
+  END IF;
+  IF x_rules IS NOT NULL THEN
+    PERFORM FROM @.limit_rule WHERE id = ANY(x_rules) ORDER BY id FOR NO KEY UPDATE;
+    IF v_servers_clock THEN c.now := @.clock(); END IF;  -- it has waited for others
+    SELECT array_agg(k.n ORDER BY l.id), max(k.counted::text)::pg_snapshot,
+        array_agg(greatest(0, least(p_limit, CASE WHEN l.max_running > 0 THEN l.max_running - k.n - k.own END,
+          CASE WHEN l.starts > 0 THEN @.starts_left(l, c.now) END))::integer ORDER BY l.id)
+      INTO x_running, x_counted, x_rooms
+      FROM @.limit_rule l CROSS JOIN LATERAL @.count_under(l, 4) k WHERE l.id = ANY(x_rules);
+    SELECT array_agg(z.id), array_agg(z.rules::text), coalesce(array_agg(z.id) FILTER (WHERE z.room = 0), '{}')
+      INTO x_lanes, x_rules_of, x_closed FROM (
+      SELECT n.id, array_agg(array_position(x_rules, l.id)) AS rules, min(x_rooms[array_position(x_rules, l.id)]) AS room
+        FROM (SELECT DISTINCT w.id FROM unnest(w_lanes) w(id)) w JOIN @.lane n ON n.id = w.id
+        JOIN @.limit_rule l ON l.id = ANY(x_rules) AND l.queue IN ('', n.queue) AND l.kind IN ('', n.kind)
+        GROUP BY n.id) z;
+    v_free := v_free AND NOT EXISTS (SELECT FROM unnest(x_rooms) r WHERE r > 0 AND r < p_limit);
+    IF cardinality(x_closed) > 0 THEN
+      SELECT array_agg(w.lane), array_agg(w.priority), array_agg(w.run_at), array_agg(w.first), array_agg(w.kind),
+          array_agg(w.queue)
+        INTO w_lanes, w_priorities, w_run_ats, w_firsts, w_kinds, w_queues
+        FROM unnest(w_lanes, w_priorities, w_run_ats, w_firsts, w_kinds, w_queues) w(lane, priority, run_at, first, kind, queue)
+        WHERE w.lane <> ALL(x_closed);
+    END IF;
+  END IF;
 
   -- One job, as who runs one at a time asks for it: the first of all lines. What is not as plain as that is left to the
   -- statements for many, which take longer to begin than these take in all.
@@ -175,6 +213,9 @@ inline constexpr const char* schema_claim_rest = R"sql(
     END IF;
   END IF;
 
+)sql";
+
+inline constexpr const char* schema_claim_many = R"sql(
   WHILE v_left > 0 AND w_lanes IS NOT NULL LOOP
     -- The next jobs in order. Of a line that has more rows than were read, only what stands before those is certain.
     SELECT array_agg(q.id), array_agg(q.tid), array_agg(q.first), array_agg(q.size), array_agg(q.lane),
@@ -191,7 +232,7 @@ inline constexpr const char* schema_claim_rest = R"sql(
           SELECT z.ctid AS tid, z.run_at, z.first, z.ids, z.changed FROM @.ready z WHERE z.lane = l.lane
             AND z.priority = l.priority AND (z.run_at, z.first) >= (l.run_at, l.first) AND z.first <> ALL(v_skipped)
             ORDER BY z.run_at, z.first LIMIT v_rows) y) x
-        WHERE p_kind_limits[l.kind] > 0 AND p_queue_limits[l.queue] > 0),
+        WHERE p_kind_limits[l.kind] > 0 AND p_queue_limits[l.queue] > 0 AND l.lane <> ALL(x_closed)),
       horizon AS (SELECT k1, k2, first FROM chunk WHERE n = v_rows ORDER BY k1, k2, first LIMIT 1)
       SELECT x.*, cardinality(x.ids) AS size, u.id, h.first IS NOT NULL AS cut FROM chunk x
         CROSS JOIN LATERAL unnest(x.ids) u(id) LEFT JOIN horizon h ON true
@@ -202,7 +243,19 @@ inline constexpr const char* schema_claim_rest = R"sql(
     ELSIF v_found > 0 THEN
       v_picked := '{}';
       FOR i IN 1..v_found LOOP
-        CONTINUE WHEN p_kind_limits[r_kinds[i]] <= 0 OR p_queue_limits[r_queues[i]] <= 0;
+        CONTINUE WHEN p_kind_limits[r_kinds[i]] <= 0 OR p_queue_limits[r_queues[i]] <= 0 OR r_lanes[i] = ANY(x_closed);
+        IF x_rules IS NOT NULL THEN
+          v_rules := coalesce(x_rules_of[array_position(x_lanes, r_lanes[i])], '{}')::integer[];
+          v_shut := false;
+          FOR k IN 1..cardinality(v_rules) LOOP
+            x_rooms[v_rules[k]] := x_rooms[v_rules[k]] - 1;
+            v_shut := v_shut OR x_rooms[v_rules[k]] = 0;
+          END LOOP;
+          IF v_shut THEN
+            x_closed := ARRAY(SELECT z.lane FROM unnest(x_lanes, x_rules_of) z(lane, rules)
+              WHERE EXISTS (SELECT FROM unnest(z.rules::integer[]) p WHERE x_rooms[p] <= 0));
+          END IF;
+        END IF;
         v_picked := v_picked || i;
         p_kind_limits[r_kinds[i]] := p_kind_limits[r_kinds[i]] - 1;
         p_queue_limits[r_queues[i]] := p_queue_limits[r_queues[i]] - 1;
@@ -286,6 +339,14 @@ inline constexpr const char* schema_claim_rest = R"sql(
         CONTINUE WHEN EXISTS (SELECT FROM @.claim WHERE id = p_token AND r_ids[i] = ANY(ids));
         p_kind_limits[r_kinds[i]] := p_kind_limits[r_kinds[i]] + 1;
         p_queue_limits[r_queues[i]] := p_queue_limits[r_queues[i]] + 1;
+        IF x_rules IS NOT NULL AND NOT v_free THEN
+          v_rules := coalesce(x_rules_of[array_position(x_lanes, r_lanes[i])], '{}')::integer[];
+          FOR k IN 1..cardinality(v_rules) LOOP
+            x_rooms[v_rules[k]] := x_rooms[v_rules[k]] + 1;
+          END LOOP;
+          x_closed := ARRAY(SELECT z.lane FROM unnest(x_lanes, x_rules_of) z(lane, rules)
+            WHERE EXISTS (SELECT FROM unnest(z.rules::integer[]) p WHERE x_rooms[p] <= 0));
+        END IF;
         v_left := v_left + 1;
         IF v_locked IS NULL OR r_tids[i] <> ALL(v_locked) THEN
           IF cardinality(v_skipped) = 0 THEN
@@ -304,6 +365,18 @@ inline constexpr const char* schema_claim_rest = R"sql(
     IF v_rows < v_left + 2 THEN v_rows := least(v_rows * 2, v_left + 2); END IF;
   END LOOP;
 
+  IF x_rules IS NOT NULL THEN
+    UPDATE @.limit_rule l SET running = z.running, counted = x_counted, state = z.state FROM (
+        SELECT r.id, x_running[array_position(x_rules, r.id)] AS running, CASE WHEN r.starts = 0 THEN r.state ELSE
+            @.add_starts(r, c.now, (SELECT coalesce(sum(cardinality(k.ids)), 0) FROM @.claim k JOIN @.lane n ON n.id = k.lane
+              WHERE k.id = p_token AND r.queue IN ('', n.queue) AND r.kind IN ('', n.kind))) END AS state
+          FROM @.limit_rule r WHERE r.id = ANY(x_rules)) z
+      WHERE l.id = z.id AND (v_got > 0 OR l.state <> z.state);
+    SELECT min(c.now + w.wait) INTO v_next_start FROM @.limit_rule l
+      CROSS JOIN LATERAL (SELECT @.wait_for_start(l, c.now) AS wait) w
+      WHERE l.id = ANY(x_rules) AND l.starts > 0 AND w.wait > 0;
+  END IF;
+
   -- Where the lines begin now.
   RETURN QUERY SELECT 1::smallint, x.first, l.lane, l.priority, x.run_at, NULL::integer, NULL::integer, NULL::bigint,
       NULL::integer, NULL::bigint, NULL::bigint, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text,
@@ -316,7 +389,7 @@ inline constexpr const char* schema_claim_rest = R"sql(
     UPDATE @.node SET waits = true WHERE id = p_node AND NOT waits;
     v_more := FOUND;
   END IF;
-  RETURN NEXT ROW(2, NULL, NULL, NULL, NULL, v_more::integer, v_used, NULL, NULL, c.now, NULL, NULL, NULL, NULL, NULL, NULL,
+  RETURN NEXT ROW(2, NULL, NULL, NULL, v_next_start, v_more::integer, v_used, NULL, NULL, c.now, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, v_snapshot::text)::@.claimed;
 END $$;
 

@@ -48,7 +48,8 @@ BEGIN
     END LOOP;
     PERFORM @.wake(c.origin);
   END IF;
-  RETURN NEXT ROW(0, v_promoted, NULL, v_expired, NULL, NULL, NULL, NULL, c.now, @.next_due(), NULL, NULL)::@.out;
+  RETURN NEXT ROW(0, v_promoted, NULL, v_expired, NULL, NULL, NULL, NULL, c.now,
+    least(@.next_due(), @.next_start(c.now)), NULL, NULL)::@.out;
 END $$;
 
 -- p_steady null: the server's clock goes.

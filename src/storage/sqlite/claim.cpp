@@ -33,8 +33,12 @@ struct Refused {
 /// (turn, id).
 class Claiming {
  public:
-  Claiming(Work& work, const ClaimRequest& request)
-      : work_(work), request_(request), left_(request.limit), kinds_(request.kinds) {
+  Claiming(Work& work, const ClaimRequest& request, SteadyTime steady)
+      : work_(work),
+        request_(request),
+        left_(request.limit),
+        kinds_(request.kinds),
+        rules_(work.db, work.lanes, steady) {
     if (request.queues) queues_.emplace(*request.queues);
   }
 
@@ -51,6 +55,7 @@ class Claiming {
     }
     write_back();
     write_claim();
+    if (!rules_.empty()) rules_.save(work_.db);
     for (const Refused& job : expired_) refuse(job, DeadReason::expired, "not started by its deadline");
     for (const Refused& job : unreadable_) {
       work_.mend(job.id, job.row->lane->id, Priority{job.row->key.priority}, job.row->key.run_at);
@@ -59,6 +64,9 @@ class Claiming {
     work_.settle();
     return std::move(claims_);
   }
+
+  /// See RuleBook.
+  [[nodiscard]] Duration next_start() const { return rules_.next_start(); }
 
  private:
   struct Entry {
@@ -78,7 +86,12 @@ class Claiming {
       ClaimLimit* const kind = kinds_.find(names.kind);
       ClaimLimit* const queue = queues_ ? queues_->find(names.queue) : nullptr;
       if (kind == nullptr || (queues_ && queue == nullptr) || paused.contains(names.queue)) continue;
-      lanes_.push_back({.id = id, .names = &names, .kind = kind, .queue = queue});
+      LaneReader& lane = lanes_.emplace_back();
+      lane.id = id;
+      lane.names = &names;
+      lane.kind = kind;
+      lane.queue = queue;
+      if (!rules_.empty()) lane.rules = rules_.of(names);
     }
     if (request_.ageing > Duration::zero()) split_by_priority();
     for (LaneReader& lane : lanes_) {
@@ -181,6 +194,7 @@ class Claiming {
     lane.claimed += static_cast<std::int64_t>(claimed);
     lane.kind->limit -= claimed;
     if (lane.queue != nullptr) lane.queue->limit -= claimed;
+    for (RuleRoom* const rule : lane.rules) rule->note_starts(claimed);
     left_ -= claimed;
     return claimed;
   }
@@ -319,6 +333,7 @@ class Claiming {
   std::size_t left_;
   Limits kinds_;
   std::optional<Limits> queues_;
+  RuleBook rules_;
   std::deque<LaneReader> lanes_;
   std::deque<ReadyRow> rows_;
   std::vector<ReadyRow*> heap_;
@@ -330,7 +345,8 @@ class Claiming {
 
 }  // namespace
 
-bool may_claim(Connection& db, LaneBook& lanes, const ClaimRequest& request) {
+bool may_claim(Connection& db, LaneBook& lanes, const ClaimRequest& request, SteadyTime steady,
+               SteadyTime told_start) {
   if (request.limit == 0 || request.kinds.empty()) return false;
   const auto wants = [](const std::vector<ClaimLimit>& limits, const std::string& name) {
     return std::any_of(limits.begin(), limits.end(),
@@ -339,19 +355,34 @@ bool may_claim(Connection& db, LaneBook& lanes, const ClaimRequest& request) {
   std::unordered_set<std::string> paused;
   Query pauses = db.query(sql::paused_queues);
   while (pauses.step()) paused.insert(pauses.string(0));
+  const RuleBook rules(db, lanes, steady);
+  if (rules.clock_was_set_back()) return true;
+  if (const Duration wait = rules.next_start(); wait != Duration::max() && steady + wait != told_start)
+    return true;  // there is something to tell
   Query ready = db.query(sql::lanes_in_state);
   ready.bind(static_cast<int>(JobState::ready));
   while (ready.step()) {
     const Lane& names = lanes.name(db, ready.number(0));
+    if (!rules.empty() && !rules.has_room(names)) continue;
     if (!wants(request.kinds, names.kind) || paused.contains(names.queue)) continue;
     if (!request.queues || wants(*request.queues, names.queue)) return true;
   }
   return false;
 }
 
-std::vector<Claim> claim(Work& work, const ClaimRequest& request) {
+std::vector<Claim> claim(Work& work, const ClaimRequest& request, const ClockRef& clock,
+                         SteadyTime& told_start) {
   if (!work.alive(request.node)) return {};
-  return Claiming(work, request).run();
+  const SteadyTime steady = clock.steady();
+  Claiming claiming(work, request, steady);
+  std::vector<Claim> claims = claiming.run();
+  const Duration wait = claiming.next_start();
+  // Said once for each time: who hears it claims again, and must not hear it for ever.
+  if (wait != Duration::max() && steady + wait != told_start) {
+    told_start = steady + wait;
+    work.has_work = true;
+  }
+  return claims;
 }
 
 }  // namespace quern::inline v1::sqlite

@@ -154,6 +154,8 @@ std::vector<FinishResult> finish(Work& work, std::span<const Finish> finishes) {
     }
     results.push_back({.status = FinishStatus::recorded, .state = state});
   }
+  if (!finishes.empty() && work.has_any(sql::any_running_limit))
+    work.ready = true;  // others may wait for a slot
   return results;
 }
 

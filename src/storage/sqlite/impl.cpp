@@ -208,6 +208,11 @@ bool SqliteStorage::Impl::pass_keeper(Connection& db, sqlite::SqliteOp op) {
   throw sqlite::kept_elsewhere(path_);
 }
 
+void SqliteStorage::Impl::check_may_set_rules(sqlite::Connection& db) {
+  if (keeper_ && sqlite::keeper_of(db) == keeper_) return;
+  static_cast<void>(pass_keeper(db, sqlite::SqliteOp::pause));
+}
+
 NodeId SqliteStorage::Impl::become_keeper(const NodeInfo& info) {
   std::unique_ptr<sqlite::KeeperLock> lock;
   const NodeId keeper = write(sqlite::SqliteOp::keeper, 1, [&](Work& work) {

@@ -65,12 +65,16 @@ class SqliteStorage::Impl {
   std::vector<InsertResult> insert_within(sqlite3* host, std::span<NewJob> jobs);
 
   NodeId become_keeper(const NodeInfo& info);
+  /// Within a transaction: throws where the file belongs to a keeper that is not this object.
+  void check_may_set_rules(sqlite::Connection& db);
   void write_images(NodeId keeper, ImageSource& source);
   void retire(NodeId node);
 
   [[nodiscard]] const ClockRef& clock() const noexcept { return options_.clock; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   [[nodiscard]] sqlite::LaneBook& lanes() noexcept { return lanes_; }
+  /// See `sqlite::claim`. For the calls of a group alone.
+  [[nodiscard]] SteadyTime& told_start() noexcept { return told_start_; }
 
  private:
   struct Identity {
@@ -115,6 +119,7 @@ class SqliteStorage::Impl {
   sqlite::CommitQueue queue_;
   std::mutex mutex_;  // guards what follows, and the order of what the observers hear; a group holds it
   sqlite::LaneBook lanes_;
+  SteadyTime told_start_{0};
   std::unique_ptr<sqlite::Connection> writer_;
   std::uint64_t generation_ = 0;  // of the writer
   std::vector<StorageObserver*> observers_;

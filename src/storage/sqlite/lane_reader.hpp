@@ -13,6 +13,7 @@
 #include "quern/storage/requests.hpp"
 #include "storage/sqlite/id_runs.hpp"
 #include "storage/sqlite/lanes.hpp"
+#include "storage/sqlite/rule_book.hpp"
 
 // What a claim knows of the lanes that it merges; see claim.cpp.
 
@@ -48,7 +49,8 @@ struct LaneReader {
   LaneId id = 0;
   const Lane* names = nullptr;
   ClaimLimit* kind = nullptr;
-  ClaimLimit* queue = nullptr;   // null: bounded by the total alone
+  ClaimLimit* queue = nullptr;  // null: bounded by the total alone
+  std::vector<RuleRoom*> rules{};
   std::deque<ReadyRow*> read{};  // and not yet merged
   std::size_t read_at_once = 1;
   bool one_priority = false;                                               // that of `read_to`
@@ -61,6 +63,8 @@ struct LaneReader {
   [[nodiscard]] std::size_t left(std::size_t total) const {
     auto left = std::min(total, kind->limit);
     if (queue != nullptr) left = std::min(left, queue->limit);
+    for (const RuleRoom* const rule : rules)
+      left = static_cast<std::size_t>(std::min<std::uint64_t>(left, rule->left));
     return left;
   }
 };

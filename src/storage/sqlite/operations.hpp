@@ -31,9 +31,12 @@ std::vector<InsertResult> insert_checked(Work& work, std::span<const NewJob> job
 bool has_room(Work& work, std::span<const NewJob> jobs);
 
 // claim.cpp
-/// True when there may be something to claim; false is certain. Reads only.
-bool may_claim(Connection& db, LaneBook& lanes, const ClaimRequest& request);
-std::vector<Claim> claim(Work& work, const ClaimRequest& request);
+/// True when there may be something to claim; false is certain. Reads only. `told_start`: when a rate lets the next job
+/// start, on the steady clock, as the observers were told last.
+bool may_claim(Connection& db, LaneBook& lanes, const ClaimRequest& request, SteadyTime steady,
+               SteadyTime told_start);
+std::vector<Claim> claim(Work& work, const ClaimRequest& request, const ClockRef& clock,
+                         SteadyTime& told_start);
 
 // finish.cpp
 std::vector<FinishResult> finish(Work& work, std::span<const Finish> finishes);
@@ -43,7 +46,9 @@ std::vector<FinishResult> finish(Work& work, std::span<const Finish> finishes);
 bool anything_due(Connection& db, TimePoint now);
 /// When something is due next.
 TimePoint next_due(Connection& db);
-PromoteResult promote(Work& work, std::size_t limit);
+/// When a rate lets a ready job start that waits for it now.
+TimePoint next_start(Connection& db, LaneBook& lanes, const ClockRef& clock);
+PromoteResult promote(Work& work, std::size_t limit, const ClockRef& clock);
 
 // prune.cpp
 PruneResult prune(Work& work, const PruneRequest& request);

@@ -115,6 +115,12 @@ CREATE TABLE quern_totals(
 INSERT INTO quern_totals SELECT state, lane, n FROM quern_counts;
 DROP TABLE quern_counts;
 
+-- The rules for how many jobs run and start. queue, kind: empty for any; count: 0 for no rate; algorithm: a RateAlgorithm;
+-- state: what the rate has let start, see rule_book.cpp.
+CREATE TABLE quern_limits(
+  name TEXT PRIMARY KEY, queue TEXT NOT NULL, kind TEXT NOT NULL, max_running INTEGER NOT NULL, count INTEGER NOT NULL,
+  per INTEGER NOT NULL, algorithm INTEGER NOT NULL, burst INTEGER NOT NULL, state BLOB NOT NULL) WITHOUT ROWID;
+
 -- A zone is 2^size neighbouring ids, with size 8 or 16; ticks and spans are times, see zones.hpp. Each zone that has
 -- jobs, and the ticks between which they were created; it may say more than is true.
 CREATE TABLE quern_zones(

@@ -73,6 +73,28 @@ inline constexpr Statement add_count{"add_count",
 inline constexpr Statement drop_zero_count{
     "drop_zero_count", "DELETE FROM quern_totals WHERE state = ?1 AND lane = ?2 AND n = 0"};
 
+// --- limits
+
+// Small: SCAN quern_limits.
+inline constexpr Statement all_limits{"all_limits",
+                                      "SELECT name, queue, kind, max_running, count, per, algorithm, burst, "
+                                      "state FROM quern_limits ORDER BY name"};
+// SEARCH quern_limits USING PRIMARY KEY (name=?)
+inline constexpr Statement find_limit{"find_limit",
+                                      "SELECT name, queue, kind, max_running, count, per, algorithm, burst, "
+                                      "state FROM quern_limits WHERE name = ?1"};
+// Small: SCAN quern_limits.
+inline constexpr Statement count_limits{"count_limits", "SELECT count(*) FROM quern_limits"};
+inline constexpr Statement put_limit{"put_limit",
+                                     "INSERT OR REPLACE INTO quern_limits(name, queue, kind, max_running, "
+                                     "count, per, algorithm, burst, state) "
+                                     "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"};
+// SEARCH quern_limits USING PRIMARY KEY (name=?)
+inline constexpr Statement set_limit_state{"set_limit_state",
+                                           "UPDATE quern_limits SET state = ?2 WHERE name = ?1"};
+// SEARCH quern_limits USING PRIMARY KEY (name=?)
+inline constexpr Statement delete_limit{"delete_limit", "DELETE FROM quern_limits WHERE name = ?1"};
+
 // --- jobs
 
 inline constexpr Statement add_job{
@@ -366,6 +388,9 @@ inline constexpr Statement any_cancel{"any_cancel", "SELECT 1 FROM quern_cancels
 inline constexpr Statement any_step{"any_step", "SELECT 1 FROM quern_steps LIMIT 1"};
 inline constexpr Statement any_progress{"any_progress", "SELECT 1 FROM quern_progress LIMIT 1"};
 inline constexpr Statement any_changed{"any_changed", "SELECT 1 FROM quern_changed LIMIT 1"};
+// Small: SCAN quern_limits.
+inline constexpr Statement any_running_limit{"any_running_limit",
+                                             "SELECT 1 FROM quern_limits WHERE max_running > 0 LIMIT 1"};
 inline constexpr Statement any_error{"any_error", "SELECT 1 FROM quern_errors LIMIT 1"};
 
 }  // namespace quern::inline v1::sqlite::sql

@@ -10,6 +10,7 @@
 #include "storage/sqlite/impl.hpp"
 #include "storage/sqlite/operations.hpp"
 #include "storage/sqlite/reading.hpp"
+#include "storage/sqlite/rule_book.hpp"
 #include "storage/sqlite/sql.hpp"
 
 namespace quern::inline v1 {
@@ -48,9 +49,11 @@ std::vector<Claim> SqliteStorage::claim(const ClaimRequest& request) {
   check(request);
   return impl_->write_if(
       SqliteOp::claim, request.limit,
-      [&](Connection& db) { return sqlite::may_claim(db, impl_->lanes(), request); },
+      [&](Connection& db) {
+        return sqlite::may_claim(db, impl_->lanes(), request, impl_->clock().steady(), impl_->told_start());
+      },
       [](Connection&) { return std::vector<Claim>{}; },
-      [&](Work& work) { return sqlite::claim(work, request); });
+      [&](Work& work) { return sqlite::claim(work, request, impl_->clock(), impl_->told_start()); });
 }
 
 std::vector<FinishResult> SqliteStorage::finish(std::span<const Finish> finishes) {
@@ -65,7 +68,8 @@ Turnover SqliteStorage::finish_and_claim(std::span<const Finish> finishes, const
   return impl_->write(SqliteOp::finish_and_claim, finishes.size() + request.limit, [&](Work& work) {
     Turnover done{sqlite::finish(work, finishes), std::vector<Claim>{}};
     work.flush();  // what the finishes make ready is to be found
-    if (sqlite::may_claim(work.db, impl_->lanes(), request)) done.claimed = sqlite::claim(work, request);
+    if (sqlite::may_claim(work.db, impl_->lanes(), request, impl_->clock().steady(), impl_->told_start()))
+      done.claimed = sqlite::claim(work, request, impl_->clock(), impl_->told_start());
     return done;
   });
 }
@@ -74,8 +78,11 @@ PromoteResult SqliteStorage::promote(std::size_t limit) {
   return impl_->write_if(
       SqliteOp::promote, limit,
       [&](Connection& db) { return sqlite::anything_due(db, impl_->clock().now()); },
-      [](Connection& db) { return PromoteResult{.next = sqlite::next_due(db)}; },
-      [&](Work& work) { return sqlite::promote(work, limit); });
+      [&](Connection& db) {
+        return PromoteResult{
+            .next = std::min(sqlite::next_due(db), sqlite::next_start(db, impl_->lanes(), impl_->clock()))};
+      },
+      [&](Work& work) { return sqlite::promote(work, limit, impl_->clock()); });
 }
 
 std::vector<CancelResult> SqliteStorage::cancel(std::span<const JobId> ids, std::string_view who) {
@@ -208,6 +215,30 @@ void SqliteStorage::limit_queue(std::string_view queue, std::uint64_t max_waitin
 
 std::vector<QueueStatus> SqliteStorage::queues() {
   return impl_->read([](Connection& db) { return sqlite::queues(db); });
+}
+
+void SqliteStorage::set_limit(const LimitRule& rule) {
+  quern::check(rule);
+  impl_->write(SqliteOp::keeper, 1, [&](Work& work) {
+    impl_->check_may_set_rules(work.db);
+    work.has_work = true;
+    sqlite::set_limit(work.db, rule, impl_->clock().steady());
+    return true;
+  });
+}
+
+bool SqliteStorage::erase_limit(std::string_view name) {
+  return impl_->write(SqliteOp::keeper, 1, [&](Work& work) {
+    impl_->check_may_set_rules(work.db);
+    return work.has_work = work.db.run(sqlite::sql::delete_limit, name) != 0;
+  });
+}
+
+std::vector<LimitStatus> SqliteStorage::limits() {
+  return impl_->read([&](Connection& db) {
+    sqlite::LaneBook lanes;  // the storage's own is for who writes
+    return sqlite::RuleBook(db, lanes, impl_->clock().steady()).status();
+  });
 }
 
 void SqliteStorage::put_record(const Record& record) {

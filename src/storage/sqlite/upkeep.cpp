@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "storage/sqlite/operations.hpp"
+#include "storage/sqlite/rule_book.hpp"
 #include "storage/sqlite/sql.hpp"
 
 namespace quern::inline v1::sqlite {
@@ -58,12 +59,18 @@ TimePoint next_due(Connection& db) {
   return std::min(sched ? from_us(*sched) : TimePoint::max(), expiry ? from_us(*expiry) : TimePoint::max());
 }
 
-PromoteResult promote(Work& work, std::size_t limit) {
+TimePoint next_start(Connection& db, LaneBook& lanes, const ClockRef& clock) {
+  return When::after(RuleBook(db, lanes, clock.steady()).next_start()).resolve(clock.now());
+}
+
+PromoteResult promote(Work& work, std::size_t limit, const ClockRef& clock) {
   PromoteResult result;
   result.promoted = promote_due(work, limit);
   result.expired = expire_due(work, limit);
   result.next = next_due(work.db);
   result.more = result.next <= work.now;
+  work.flush_counts();
+  result.next = std::min(result.next, next_start(work.db, work.lanes, clock));
   return result;
 }
 
