@@ -356,7 +356,9 @@ void ProcessorCore::collect_results() {
     Slot* const slot = slot_of(run->token);
     if (slot == nullptr) continue;  // given up before: its result is dropped
     const auto& retry = run->entry->options.retry;
-    push_finish(finish_of(*run, retry ? *retry : queue_.config().retry_policy(), std::move(run->result), random_), *run);
+    push_finish(
+        finish_of(*run, retry ? *retry : queue_.config().retry_policy(), std::move(run->result), random_),
+        *run);
     const RunPlacement::End how = end_of(finishes_.back().outcome);
     if (auto report = run->fetch_report()) reports_.push_back({run->claim().ref, std::move(*report)});
     run.reset();

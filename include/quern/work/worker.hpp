@@ -19,7 +19,8 @@ using Resources = std::map<std::string, std::int64_t, std::less<>>;
 
 /// A unit of capacity in a WorkerPool. It is no thread: an idle one costs some hundred bytes.
 struct WorkerOptions {
-  std::string id{};  ///< 1 to 100 bytes, of no other worker that stays. Empty: the pool makes one ("worker-1").
+  std::string
+      id{};  ///< 1 to 100 bytes, of no other worker that stays. Empty: the pool makes one ("worker-1").
   int max_jobs = 5;  ///< Jobs that it runs at once: 1 to 100,000.
   std::vector<std::string>
       supported_kinds{};  ///< What it runs, of the kinds that have a handler. Empty: all.
