@@ -88,6 +88,17 @@ void check_between(const ServiceConfig& config, SettingFaults& faults) {
   check("queue.", [&] { config.queue.validate(); });
   check("alerts.", [&] { check_alert_rules(config.alerts.rules); });
   if (config.pool.scaling) check("pool.", [&] { config.pool.scaling->validate(); });
+  for (std::size_t i = 0; i < config.limits.size(); ++i) {
+    const std::string path = fmt::format("limits[{}]", i);
+    try {
+      quern::check(config.limits[i]);
+    } catch (const InvalidArgument& e) {
+      faults.lines.push_back(fmt::format("{}.{}", path, e.what()));
+    }
+    for (std::size_t j = 0; j < i; ++j)
+      if (config.limits[i].name == config.limits[j].name)
+        faults.add(path + ".name", fmt::format("is '{}', as that of limit {}", config.limits[i].name, j));
+  }
   const HistoryOptions& history = config.history;
   if (history.keep_hours < history.keep_minutes)
     faults.add("history.keepHours", fmt::format("is {}, which is less than keepMinutes ({})",

@@ -98,6 +98,14 @@ void start_isolation(HandlerRegistry& handlers, const ServiceConfig& config) {
     }
 }
 
+void change_limits(StoragePort& storage, const std::vector<LimitRule>& before,
+                   const std::vector<LimitRule>& after) {
+  for (const LimitRule& old : before)
+    if (std::ranges::find(after, old.name, &LimitRule::name) == after.end()) storage.erase_limit(old.name);
+  for (const LimitRule& rule : after)
+    if (std::ranges::find(before, rule) == before.end()) storage.set_limit(rule);
+}
+
 void tell_unhandled(StoragePort& storage, const HandlerRegistry& handlers, const ServiceConfig& config,
                     ServiceEvents& events) {
   std::map<std::string, std::uint64_t> waiting;

@@ -41,7 +41,8 @@ constexpr std::array<std::string_view, 11> kept{
     "history.keepMinutes", "history.keepHours",         "history.keepDays", "history.late",
     "history.mostPairs",   "alerts.interval",           "alerts.mostAlerts"};
 /// What can change while jobs run. All else is made anew with each start.
-constexpr std::array<std::string_view, 5> live{"queue.", "history.", "alerts.", "pool.scaling", "stop."};
+constexpr std::array<std::string_view, 6> live{"queue.",  "limits",       "history.",
+                                               "alerts.", "pool.scaling", "stop."};
 constexpr std::array<std::string_view, 2> not_live{"queue.maxConcurrentJobs", "queue.limits."};
 
 bool all_have_ids(const std::vector<WorkerOptions>& workers) {
@@ -83,6 +84,7 @@ Reload::Reload(const ServiceConfig& current, ServiceConfig next, bool running) :
   live_queue_ = next_.queue;
   if (running) live_queue_.limits = current.queue.limits;
   next_.run_jobs = next.run_jobs;
+  next_.limits = std::move(next.limits);
   next_.balancing = next.balancing;
   next_.alerting = next.alerting;
   next_.recording = next.recording;

@@ -48,6 +48,8 @@ inline constexpr SettingNames<LogLevel, 4> levels{{{"debug", LogLevel::debug},
                                                    {"info", LogLevel::info},
                                                    {"warning", LogLevel::warning},
                                                    {"error", LogLevel::error}}};
+inline constexpr SettingNames<RateAlgorithm, 2> algorithms{
+    {{"token_bucket", RateAlgorithm::token_bucket}, {"sliding_window", RateAlgorithm::sliding_window}}};
 inline constexpr SettingNames<AlertBy, 3> bys{
     {{"all", AlertBy::all}, {"queue", AlertBy::queue}, {"kind", AlertBy::kind}}};
 inline constexpr SettingNames<AlertWhen, 2> whens{{{"above", AlertWhen::above}, {"below", AlertWhen::below}}};
@@ -163,11 +165,27 @@ void describe_rule(V& v, Rule& rule) {
   v.value("description", rule.description);
 }
 
+template <class V, class Limit>
+void describe_limit(V& v, Limit& limit) {
+  using namespace setting_ranges;
+  v.value("name", limit.name);
+  v.value("queue", limit.queue);
+  v.value("kind", limit.kind);
+  v.value("maxRunning", limit.max_running, Range<std::uint64_t>{0, 1'000'000'000});
+  v.group("rate", [&](auto& rate) {
+    rate.value("count", limit.rate.count, Range<std::int64_t>{0, 100'000});
+    rate.value("per", limit.rate.per, Range<Duration>{zero, 366 * day});
+    rate.choice("algorithm", limit.rate.algorithm, setting_names::algorithms);
+    rate.value("burst", limit.rate.burst, Range<std::int64_t>{0, 100'000});
+  });
+}
+
 /// All but `queue` and `storage`.
 template <class V, class Config>
 void describe_service(V& v, Config& config) {
   using namespace setting_ranges;
   v.value("runJobs", config.run_jobs);
+  v.list("limits", config.limits, [](auto& inner, auto& limit) { describe_limit(inner, limit); });
   v.group("processor", [&](auto& inner) { describe_processor(inner, config.pool.processor); });
   v.group("pool", [&](auto& pool) {
     pool.list("workers", config.pool.workers,

@@ -130,6 +130,28 @@ TEST_CASE("retries go by the new configuration at once", "[service]") {
   CHECK(scene.workers() == "worker-1 3");
 }
 
+TEST_CASE("limits over all nodes are set at the start and change while jobs run", "[service]") {
+  const auto names = [](Scene& scene) {
+    Paths list;
+    for (const auto& limit : scene.service->queue().limits())
+      list.push_back(limit.rule.name + ' ' + std::to_string(limit.rule.max_running));
+    std::ranges::sort(list);
+    return list;
+  };
+  ServiceConfig config = ServiceConfig::from_json(
+      "{\"limits\": [{\"name\": \"a\", \"kind\": \"work\", \"maxRunning\": 1}, {\"name\": \"b\", \"rate\":"
+      " {\"count\": 5, \"per\": \"1m\", \"algorithm\": \"sliding_window\"}}]}");
+  Scene scene(config);
+  scene.service->queue().limit({.name = "of another", .max_running = 9});
+  scene.settle();
+  CHECK(names(scene) == Paths{"a 1", "b 0", "of another 9"});
+  config.limits = {{.name = "a", .kind = "work", .max_running = 3}};
+  CHECK(scene.service->reload(config).applied == Paths{"limits"});
+  CHECK(names(scene) == Paths{"a 3", "of another 9"});
+  CHECK_THROWS_WITH(ServiceConfig::from_json("{\"limits\": [{\"name\": \"a\"}]}"),
+                    Catch::Contains("limits[0]."));
+}
+
 TEST_CASE("alert rules change while they are watched; those that are functions stay", "[service]") {
   double value = 0;
   ServiceConfig config;

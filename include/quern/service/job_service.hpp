@@ -146,14 +146,16 @@ class JobService {
   }
 
   /// Takes over what JSON can express of `next`; what comes from code only stays as it is. What can change while jobs run does:
-  /// workers that all have ids, scaling, alert rules, how long a stop may take, and of `queue` retries, timeouts, retention and
-  /// the cleanup interval. The answer names the rest. Throws ConfigError for a faulty one, and nothing changes.
+  /// limits, workers that all have ids, scaling, alert rules, how long a stop may take, and of `queue` retries, timeouts, retention and
+  /// the cleanup interval. The answer names the rest. Throws ConfigError for a faulty one, and nothing changes; StorageError
+  /// where the limits can't be set: then it can be called again.
   ReloadResult reload(ServiceConfig next) {
     next.validate();
     const std::lock_guard lock(mutex_);
     if (pool_) detail::check_kinds(next, handlers_);
     detail::Reload reload(config_, std::move(next), begun_);
     if (parts_) {
+      if (begun_) detail::change_limits(parts_->queue.core().storage(), config_.limits, reload.next().limits);
       if (reload.queue()) parts_->queue.set_config(reload.live_queue());
       if (reload.rules()) parts_->alerts.set_rules(reload.next().alerts.rules);
     }
@@ -220,6 +222,7 @@ class JobService {
     if (begun_) return;
     Parts& parts = open_locked();
     parts.queue.set_config(config_.queue);
+    detail::change_limits(parts.queue.core().storage(), {}, config_.limits);
     std::shared_ptr<WorkerPool<S, E>> made;
     if (config_.run_jobs)
       made = std::make_shared<WorkerPool<S, E>>(parts.queue, handlers_,

@@ -13,6 +13,7 @@
 #include "quern/monitor/health.hpp"
 #include "quern/monitor/job_history.hpp"
 #include "quern/monitor/job_monitor.hpp"
+#include "quern/storage/limit_rules.hpp"
 #include "quern/work/worker_pool.hpp"
 
 namespace quern::inline v1 {
@@ -37,6 +38,8 @@ struct ServiceConfig {
   bool run_jobs = true;  ///< False: it enqueues and watches, and runs no jobs.
 
   JobQueueConfig queue{};
+  /// Set in the storage at each start, for all nodes. Rules of other names that are there stay.
+  std::vector<LimitRule> limits{};
   /// Without workers and scaling there is one worker, with `queue.max_concurrent_jobs` slots.
   PoolOptions pool{};
   Balancing balancing = Balancing::least_loaded;  ///< Where `pool.balancing` is empty.

@@ -27,6 +27,10 @@ void start_isolation(HandlerRegistry& handlers, const ServiceConfig& config);
 /// Publishes and logs kinds that have jobs waiting, no handler here, and none on a node that is alive. Throws StorageError.
 void tell_unhandled(StoragePort& storage, const HandlerRegistry& handlers, const ServiceConfig& config,
                     ServiceEvents& events);
+/// Sets the rules that `after` has, as far as `before` has not the same, and erases those that only `before` has. Throws
+/// InvalidArgument, StorageError; what is done then stays done, and can be done again.
+void change_limits(StoragePort& storage, const std::vector<LimitRule>& before,
+                   const std::vector<LimitRule>& after);
 /// Of a service that does not run.
 [[nodiscard]] HealthReport stopped_report(TimePoint at);
 
