@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr std::array<bench::Section<bench::Settings>, 16> sections{
+constexpr std::array<bench::Section<bench::Settings>, 17> sections{
     {{"json", bench::json},
      {"memory", bench::memory},
      {"memory-parts", bench::memory_parts},
@@ -25,7 +25,8 @@ constexpr std::array<bench::Section<bench::Settings>, 16> sections{
      {"idle", bench::idle},
      {"watched", bench::watched},
      {"pool", bench::pool},
-     {"isolated", bench::isolated}}};
+     {"isolated", bench::isolated},
+     {"limits", bench::limits}}};
 
 }  // namespace
 

@@ -98,5 +98,6 @@ void idle(const Settings& settings);
 void watched(const Settings& settings);
 void pool(const Settings& settings);
 void isolated(const Settings& settings);
+void limits(const Settings& settings);
 
 }  // namespace bench

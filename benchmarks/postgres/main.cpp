@@ -14,11 +14,12 @@
 
 namespace {
 
-constexpr std::array<bench::Section<bench::pg::Settings>, 11> sections{
+constexpr std::array<bench::Section<bench::pg::Settings>, 12> sections{
     {{"insert", bench::pg::insert},
      {"claim-finish", bench::pg::claim_finish},
      {"e2e", bench::pg::e2e},
      {"drain", bench::pg::drain},
+     {"limits", bench::pg::limits},
      {"least-sql", bench::pg::least},
      {"processes", bench::pg::processes},
      {"latency", bench::pg::latency},

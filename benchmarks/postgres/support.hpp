@@ -51,6 +51,7 @@ void insert(const Settings& settings);
 void claim_finish(const Settings& settings);
 void e2e(const Settings& settings);
 void drain(const Settings& settings);
+void limits(const Settings& settings);
 void least(const Settings& settings);
 void processes(const Settings& settings);
 void latency(const Settings& settings);
