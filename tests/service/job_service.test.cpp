@@ -319,7 +319,7 @@ TEST_CASE("a storage that can't be opened is a clear error, and is tried again",
   CHECK_FALSE(service.readiness().ok());
 }
 
-TEST_CASE("a stopped service is not ready; one that runs is, with its components", "[service]") {
+TEST_CASE("a stopped service is not ready, and one that runs is, with its components", "[service]") {
   ServiceConfig config;
   config.health.memory_limit = 1ULL << 50U;
   config.health.probes.push_back({.name = "mail server", .check = [](const std::stop_token&) {

@@ -152,7 +152,7 @@ TEST_CASE("limits over all nodes are set at the start and change while jobs run"
                     Catch::Contains("limits[0]."));
 }
 
-TEST_CASE("alert rules change while they are watched; those that are functions stay", "[service]") {
+TEST_CASE("alert rules change while they are watched, and those that are functions stay", "[service]") {
   double value = 0;
   ServiceConfig config;
   quern::AlertRule own;
