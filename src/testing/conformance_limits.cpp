@@ -379,7 +379,7 @@ void add_cases_of_sharing(Cases& cases) {
     std::vector<NewJob> jobs;
     for (std::size_t i = 0; i < size; ++i) {
       jobs.push_back({.id = JobId{first.value + i}, .kind = i % 3 == 0 ? "other" : "work"});
-      jobs.back().queue = i % 2 == 0 ? "a" : "b";
+      jobs.back().queue.assign(1, i % 2 == 0 ? 'a' : 'b');  // g++ 12 warns of assigning one of two literals
     }
     s.store().insert(jobs);
     s.store().set_limit(at_once(5));
