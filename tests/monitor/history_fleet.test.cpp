@@ -119,10 +119,10 @@ TEST_CASE("what a storage that fails did not take is written later, in its own m
 }
 
 TEST_CASE("a write whose answer gets lost counts once", "[history]") {
+  int lost = 0;  // before the fleet, whose end writes once more
   HistoryFleet fleet;
   HistoryNode& node = fleet.add();
   node.ran("send", 10ms, 3);
-  int lost = 0;  // outlives what the storage calls
   SECTION("for a moment") {
     node.storage.after = [&](std::string_view call) {
       if (call == "put_record" && ++lost <= 5) throw StorageError("no answer", true);
