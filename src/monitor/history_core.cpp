@@ -56,6 +56,7 @@ struct HistoryCore::Local {
   std::uint64_t node = 0;  ///< Names this history among all that ever were; 0: it has no name yet.
   Duration spread{0};      ///< When it writes, after a minute's end.
   TimePoint tick_at = TimePoint::min();  ///< When it wants to be called next.
+  bool begun = false;                    ///< It was started or ticked.
   TimePoint maintain_at = TimePoint::min();
   std::map<Resolution, TimePoint> rolled_up{};  ///< What lies before is added up.
   bool failing = false;
@@ -92,6 +93,7 @@ void HistoryCore::with_storage(const Work& work) noexcept {
 
 NextTick HistoryCore::tick(TimePoint now) noexcept {
   TimePoint& at = local_->tick_at;
+  begin();
   if (now < at && at - now <= options_.interval) return {at};
   at = now + options_.interval;
   with_storage([&] {
@@ -108,7 +110,10 @@ NextTick HistoryCore::tick(TimePoint now) noexcept {
   return {at};
 }
 
+void HistoryCore::begin() noexcept { local_->begun = true; }
+
 void HistoryCore::flush() noexcept {
+  if (!local_->begun) return;
   with_storage([&] {
     const TimePoint now = clock_.now();
     collector_->collect(local_->metrics(), now);

@@ -100,6 +100,22 @@ TEST_CASE("a service keeps a history, also of the minute in which it stops", "[s
   CHECK(completed == 4);
 }
 
+TEST_CASE("a service whose history is switched off keeps none", "[service]") {
+  ServiceConfig config;
+  config.recording = false;
+  Scene scene(config);
+  scene.service->handlers().on("work", [](JobContext&) {});
+  scene.service->queue().enqueue("work", {});
+  scene.pass(90s);
+  scene.service->stop();
+  config.recording = true;
+  CHECK(scene.service->reload(config).applied == std::vector<std::string>{"history.enabled"});
+  config.recording = false;
+  scene.service->reload(config);
+  scene.service.reset();
+  CHECK(scene.storage.list_records("quern.history", "", 10).empty());
+}
+
 TEST_CASE("without workers a service has one with the slots of the configuration", "[service]") {
   ServiceConfig config;
   config.queue.max_concurrent_jobs = 7;

@@ -48,6 +48,8 @@ class HistoryCore {
   ~HistoryCore();
 
   NextTick tick(TimePoint now) noexcept;
+  /// From now on there is something to keep; `tick` says so, too.
+  void begin() noexcept;
   void flush() noexcept;
   [[nodiscard]] std::vector<HistoryPoint> query(const HistoryQuery& query) const;
   [[nodiscard]] std::uint64_t failed_ticks() const noexcept;
@@ -111,9 +113,11 @@ class JobHistory {
   NextTick tick(TimePoint now) noexcept { return core_.tick(now); }
   /// Ticks on a thread of its own. Harmless when started. Throws std::system_error where no thread can be had.
   void start() {
-    if (!runner_.running()) runner_.start(core_, core_.clock(), core_.waker());
+    if (runner_.running()) return;
+    core_.begin();
+    runner_.start(core_, core_.clock(), core_.waker());
   }
-  /// Ends the thread, and writes the share of the minute that is under way. Waits for a call of the storage that is under way. Can
+  /// Ends the thread, and writes the share of the minute that is under way, where it was ever started or ticked. Waits for a call of the storage that is under way. Can
   /// be started again.
   void stop() noexcept {
     runner_.stop();

@@ -139,7 +139,6 @@ int live(const std::string& file, std::uint64_t jobs, std::uint64_t seed) {
 
   std::mutex mutex;
   std::condition_variable ended;
-  const auto events = service.events().subscribe<quern::WorkerEvent>([&](const quern::WorkerEvent&) {});
   std::ofstream memory(file + ".memory", std::ios::app);
   Tally tally;
   while (true) {
