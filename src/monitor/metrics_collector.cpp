@@ -197,6 +197,7 @@ void MetricsCollector::set_sample(Metrics sample) {
   rest_.oldest_ready = std::move(sample.oldest_ready);
   rest_.longest_runs = std::move(sample.longest_runs);
   rest_.queues = std::move(sample.queues);
+  rest_.limits = std::move(sample.limits);
   rest_.nodes = sample.nodes;
 }
 

@@ -90,6 +90,20 @@ std::string to_json(const Metrics& metrics) {
   for (const QueueStatus& queue : metrics.queues)
     whole["queues"].push_back(
         {{"name", queue.name}, {"paused", queue.paused}, {"max_waiting", queue.max_waiting}});
+  whole["limits"] = Json::array();
+  for (const LimitStatus& limit : metrics.limits) {
+    Json& one = whole["limits"].emplace_back(Json{{"name", limit.rule.name},
+                                                  {"queue", limit.rule.queue},
+                                                  {"kind", limit.rule.kind},
+                                                  {"running", limit.running}});
+    if (limit.rule.max_running > 0) one["max_running"] = limit.rule.max_running;
+    if (limit.free) one["free"] = *limit.free;
+    if (limit.starts) one["starts"] = *limit.starts;
+    if (limit.rule.rate.count > 0) {
+      one["rate"] = {{"count", limit.rule.rate.count}, {"per_s", seconds(limit.rule.rate.per)}};
+      one["wait_s"] = seconds(limit.wait);
+    }
+  }
   return json.dump();
 }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <iterator>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -162,6 +163,20 @@ std::string to_prometheus(const Metrics& metrics) {
     page.family("quern_queue_paused", "gauge", "1 where the queue is paused.");
     for (const QueueStatus& queue : metrics.queues)
       page.value(fmt::format("queue={}", label_value(queue.name)), queue.paused ? 1 : 0);
+    const auto limits = [&](std::string_view name, std::string_view help, const auto& value_of) {
+      page.family(name, "gauge", help);
+      for (const LimitStatus& limit : metrics.limits)
+        if (const auto value = value_of(limit))
+          page.value(fmt::format("limit={}", label_value(limit.rule.name)), *value);
+    };
+    limits("quern_limit_running", "Jobs that run under a rule, of all processes.",
+           [](const LimitStatus& limit) { return std::optional(limit.running); });
+    limits("quern_limit_max_running", "How many jobs may run at once under a rule.",
+           [](const LimitStatus& limit) {
+             return limit.rule.max_running > 0 ? std::optional(limit.rule.max_running) : std::nullopt;
+           });
+    limits("quern_limit_starts", "How many jobs a rule's rate let start when it was last asked.",
+           [](const LimitStatus& limit) { return limit.starts; });
     page.only("quern_nodes", "gauge", "Nodes that are alive, of all processes.", metrics.nodes);
     page.family("quern_longest_run_start_seconds", "gauge",
                 "When the run began that has been going on for the longest time, of all processes.");

@@ -78,6 +78,7 @@ NextTick MonitorCore::tick(TimePoint now) noexcept {
     sample.counts = storage.count();
     sample.oldest_ready = storage.oldest_ready();
     sample.queues = storage.queues();
+    sample.limits = storage.limits();
     const auto nodes = storage.nodes();
     sample.nodes = static_cast<std::size_t>(std::ranges::count(nodes, NodeState::alive, &NodeStatus::state));
     if (options_.long_run > Duration::zero())

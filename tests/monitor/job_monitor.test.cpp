@@ -202,6 +202,45 @@ TEST_CASE("a monitor samples its storage at its interval, and goes on where that
   CHECK(monitor.metrics().counts[0].count == 2);
 }
 
+TEST_CASE("a monitor shows how the rules over all nodes stand", "[monitor]") {
+  Engine engine;
+  Monitor monitor(engine.queue);
+  engine.handlers.on("mail", [](JobContext&) {});
+  engine.queue.limit({.name = "slots", .queue = "mail", .max_running = 2});
+  quern::LimitRule rate{.name = "rate", .kind = "mail"};
+  rate.rate = {.count = 10, .per = 1min};
+  engine.queue.limit(rate);
+  for (int i = 0; i < 3; ++i) engine.queue.enqueue("mail", Payload(), {.queue = "mail"});
+  const auto processor = engine.processor<HeldExecutor>();
+  engine.settle(*processor);
+  monitor.tick(engine.clock.now());
+
+  const auto metrics = monitor.metrics();
+  REQUIRE(metrics.limits.size() == 2);
+  CHECK(metrics.limits[1].running == 2);
+  const std::string page = monitor.prometheus();
+  CHECK(page.find("quern_limit_running{limit=\"slots\"} 2\n") != std::string::npos);
+  CHECK(page.find("quern_limit_max_running{limit=\"slots\"} 2\n") != std::string::npos);
+  CHECK(page.find("quern_limit_max_running{limit=\"rate\"}") == std::string::npos);
+  CHECK(page.find("quern_limit_starts{limit=\"rate\"} 8\n") != std::string::npos);
+  const auto json = nlohmann::json::parse(monitor.json());
+  const auto& limits = json.at("all_nodes").at("limits");
+  REQUIRE(limits.size() == 2);
+  CHECK(limits[0] == nlohmann::json{{"name", "rate"},
+                                    {"queue", ""},
+                                    {"kind", "mail"},
+                                    {"running", 2},
+                                    {"starts", 8},
+                                    {"rate", {{"count", 10}, {"per_s", 60.0}}},
+                                    {"wait_s", 0.0}});
+  CHECK(limits[1] == nlohmann::json{{"name", "slots"},
+                                    {"queue", "mail"},
+                                    {"kind", ""},
+                                    {"running", 2},
+                                    {"max_running", 2},
+                                    {"free", 0}});
+}
+
 TEST_CASE("the longest run of each queue and kind is told, whoever runs it", "[monitor]") {
   Engine engine;
   Monitor monitor(engine.queue);

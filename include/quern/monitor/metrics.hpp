@@ -9,6 +9,7 @@
 #include "quern/monitor/process_usage.hpp"
 #include "quern/monitor/rate_window.hpp"
 #include "quern/queue/queue_observer.hpp"
+#include "quern/storage/limit_rules.hpp"
 
 namespace quern::inline v1 {
 
@@ -86,6 +87,7 @@ struct Metrics {
   std::vector<JobCount> counts{};        ///< By (queue, kind, state); those that are not 0.
   std::vector<ReadyAge> oldest_ready{};  ///< By (queue, kind), as of then; where jobs are ready at all.
   std::vector<QueueStatus> queues{};
+  std::vector<LimitStatus> limits{};  ///< The rules over all nodes, by name, as of then.
   std::size_t nodes = 0;  ///< Alive.
   /// One for each queue and kind that has a run of a job which was added longer ago than
   /// `MonitorOptions::long_run`; in the order of (queue, kind).
