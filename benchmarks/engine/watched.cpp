@@ -1,6 +1,8 @@
-// What it costs to be watched: the same work with a JobMonitor and with a subscriber to the events, as a ratio to that
-// without.
+// What it costs to be watched: the same work with a JobMonitor, with a subscriber to the events, with jobs that belong to a
+// trace, and with a tracer, as a ratio to that without.
 
+#include <quern/core/trace_context.hpp>
+#include <quern/core/tracer.hpp>
 #include <quern/job_monitor.hpp>
 
 #include <functional>
@@ -12,7 +14,7 @@
 namespace bench {
 namespace {
 
-enum class Watch { nobody, monitor, events };
+enum class Watch { nobody, monitor, events, trace, tracer };
 
 template <class S, class Rate>
 double watched_rate(quern::JobQueue<S>& queue, Watch watch, const Rate& rate) {
@@ -20,6 +22,9 @@ double watched_rate(quern::JobQueue<S>& queue, Watch watch, const Rate& rate) {
   quern::Subscription subscription;
   if (watch == Watch::monitor) monitor.emplace(queue).start();
   if (watch == Watch::events) subscription = queue.subscribe([](const quern::JobEvent&) {});
+  std::optional<quern::TraceScope> scope;
+  if (watch == Watch::trace) scope.emplace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+  if (watch == Watch::tracer) queue.set_tracer(quern::make_log_tracer([](const quern::LogRecord&) {}, 1));
   return rate(queue);
 }
 
@@ -31,6 +36,8 @@ void beside_nobody(const Settings& settings, const std::string& name, const Meas
     figures.add(name + ".jobs_per_s", alone, "jobs/s");
     figures.add(name + ".with_monitor.ratio", measure(Watch::monitor) / alone, "ratio");
     figures.add(name + ".with_events.ratio", measure(Watch::events) / alone, "ratio");
+    figures.add(name + ".with_traces.ratio", measure(Watch::trace) / alone, "ratio");
+    figures.add(name + ".with_tracer.ratio", measure(Watch::tracer) / alone, "ratio");
   }
   figures.print();
 }

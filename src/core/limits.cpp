@@ -6,6 +6,7 @@
 
 #include "core/utf8.hpp"
 #include "quern/core/error.hpp"
+#include "quern/core/trace_context.hpp"
 
 namespace quern::inline v1 {
 namespace {
@@ -97,6 +98,11 @@ void check(const NewJob& job, const JobLimits& limits) {
   check_parents(job, limits);
   check_text(job.created_by, "created_by", limits.text_bytes);
   check_text(job.digest, "digest", limits.text_bytes);
+  if (!job.trace.empty() && !TraceContext::from_text(job.trace))
+    throw InvalidArgument("trace",
+                          "is no W3C trace context: allowed is a traceparent of version 00, as in "
+                          "\"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\", and after a space a "
+                          "tracestate; TraceContext::parse makes one of the headers");
   check_json(job.payload, "payload", limits);
 }
 

@@ -82,6 +82,14 @@ void append_pair(std::string& out, std::string_view key, std::string_view value)
   }
 }
 
+// Where they stand in a traceparent.
+std::string_view trace_id_in(std::string_view trace) {
+  return trace.size() < 52 ? std::string_view() : trace.substr(3, 32);
+}
+std::string_view span_id_in(std::string_view trace) {
+  return trace.size() < 52 ? std::string_view() : trace.substr(36, 16);
+}
+
 }  // namespace
 
 std::string_view to_string(LogLevel level) noexcept {
@@ -142,6 +150,8 @@ std::string to_json(const LogRecord& record, std::optional<TimePoint> time) {
   number("attempt", static_cast<std::uint64_t>(record.attempt));
   text("worker", record.worker);
   number("node", record.node);
+  text("trace_id", trace_id_in(record.trace));
+  text("span_id", span_id_in(record.trace));
   if (!record.fields.empty()) {
     name("fields");
     out += '{';
@@ -175,6 +185,8 @@ std::string to_text(const LogRecord& record) {
   if (record.attempt != 0) pair("attempt", std::to_string(record.attempt));
   pair("worker", record.worker);
   if (record.node != 0) pair("node", std::to_string(record.node));
+  pair("trace_id", trace_id_in(record.trace));
+  pair("span_id", span_id_in(record.trace));
   for (const LogField& field : record.fields) append_pair(out, field.key(), field.text());
   return out;
 }

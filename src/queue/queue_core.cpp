@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "quern/core/trace_context.hpp"
+
 namespace quern::inline v1::detail {
 namespace {
 
@@ -25,6 +27,35 @@ std::string key_by_arguments(const NewJob& job) {
   return fmt::format("{}:{}", job.kind, job.payload.text());
 }
 
+/// What is no trace context is nobody's fault who enqueues.
+std::string trace_of_this_thread(Tracer* tracer) {
+  if (tracer != nullptr) {
+    try {
+      if (std::string here = tracer->current(); !here.empty() && TraceContext::from_text(here)) return here;
+    } catch (const std::exception&) {  // as Tracer says
+    }
+  }
+  return std::string(current_trace());
+}
+
+std::string_view name_of(InsertStatus status) {
+  switch (status) {
+    case InsertStatus::added:
+      return "added";
+    case InsertStatus::repeated:
+      return "repeated";
+    case InsertStatus::duplicate:
+      return "duplicate";
+    case InsertStatus::replaced:
+      return "replaced";
+    case InsertStatus::rescheduled:
+      return "rescheduled";
+    case InsertStatus::queue_full:
+      break;
+  }
+  return "queue_full";
+}
+
 }  // namespace
 
 QueueCore::QueueCore(StoragePort& storage, JobQueueConfig config)
@@ -37,6 +68,12 @@ void QueueCore::set_config(JobQueueConfig config) {
   const std::lock_guard lock(configs_mutex_);
   configs_.push_back(std::make_unique<const JobQueueConfig>(std::move(config)));
   config_.store(configs_.back().get(), std::memory_order_release);
+}
+
+void QueueCore::set_tracer(std::shared_ptr<Tracer> tracer) {
+  const std::lock_guard lock(configs_mutex_);
+  tracer_.store(tracer.get(), std::memory_order_release);
+  if (tracer) tracers_.push_back(std::move(tracer));
 }
 
 JobId QueueCore::take_ids(std::size_t count) {
@@ -70,6 +107,7 @@ void QueueCore::fill_in(NewJob& job) const {
     }
   }
   if (job.queue.empty()) job.queue = "default";
+  if (job.trace.empty()) job.trace = trace_of_this_thread(tracer());
   if (job.unique.by_arguments && !job.unique.key.empty())
     throw InvalidArgument("unique", "has both a key and by_arguments; give one of them");
 }
@@ -103,9 +141,11 @@ std::vector<Enqueued> QueueCore::enqueue_prepared(std::vector<NewJob> jobs) {
   return answers(jobs, insert(jobs));
 }
 
-std::vector<InsertResult> QueueCore::insert(std::span<const NewJob> jobs) {
+std::vector<InsertResult> QueueCore::insert(std::span<NewJob> jobs) {
+  EnqueueSpans spans(*this, jobs);
   auto results =
       timed(observers_, storage_.clock(), StorageCall::insert, [&] { return storage_.insert(jobs); });
+  spans.end(results);
   observers_.tell([&](QueueObserver& observer) { observer.on_enqueued(jobs, results); });
   return results;
 }
@@ -124,7 +164,7 @@ Enqueued QueueCore::enqueue_one(std::string_view kind, Payload&& payload, const 
 Enqueued QueueCore::enqueue_one(NewJob& job) {
   prepare(job);
   if (!job.id) job.id = take_ids(1);
-  const std::span<const NewJob> one(&job, 1);
+  const std::span<NewJob> one(&job, 1);
   return answer(job, insert(one).front());
 }
 
@@ -152,6 +192,54 @@ void NewJobs::add(Payload&& payload) {
 }
 
 std::vector<NewJob> NewJobs::take() && { return std::move(jobs_); }
+
+EnqueueSpans::EnqueueSpans(const QueueCore& core, std::span<NewJob> jobs) : core_(core) {
+  if (Tracer* const tracer = core.tracer(); tracer != nullptr) begin(*tracer, jobs);
+}
+
+void EnqueueSpans::begin(Tracer& tracer, std::span<NewJob> jobs) {
+  spans_.resize(jobs.size());
+  const TimePoint now = core_.storage().clock().now();
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    NewJob& job = jobs[i];
+    try {
+      auto span = tracer.start({.kind = SpanKind::producer,
+                                .parent = job.trace,
+                                .job = job.id,
+                                .job_kind = job.kind,
+                                .queue = job.queue,
+                                .at = now});
+      if (span == nullptr) continue;
+      std::string trace = span->trace();
+      if (!TraceContext::from_text(trace)) continue;
+      job.trace = std::move(trace);
+      spans_[i] = std::move(span);
+    } catch (const std::exception&) {  // as Tracer says
+    }
+  }
+}
+
+EnqueueSpans::~EnqueueSpans() {
+  if (spans_.empty()) return;
+  const TimePoint now = core_.storage().clock().now();
+  for (const auto& span : spans_)
+    if (span != nullptr)
+      span->end({.at = now, .failed = true, .outcome = "failed", .message = "the insert failed"});
+}
+
+void EnqueueSpans::end(std::span<const InsertResult> results) noexcept {
+  if (spans_.empty()) return;
+  const TimePoint now = core_.storage().clock().now();
+  for (std::size_t i = 0; i < spans_.size() && i < results.size(); ++i) {
+    const InsertStatus status = results[i].status;
+    if (spans_[i] != nullptr)
+      spans_[i]->end({.at = now,
+                      .failed = status == InsertStatus::queue_full,
+                      .outcome = name_of(status),
+                      .message = status == InsertStatus::queue_full ? "the queue is full" : ""});
+  }
+  spans_.clear();
+}
 
 void check_priority(Priority priority) {
   if (priority.level < Priority::most_urgent || priority.level > Priority::least_urgent)

@@ -25,6 +25,7 @@ NewJob make_job(std::string_view kind, Payload payload, const JobDefaults& defau
   made.on_parent_failure = options.on_parent_failure;
   made.created_by = std::move(options.created_by);
   made.digest = std::move(options.digest);
+  made.trace = std::move(options.trace);
   return made;
 }
 

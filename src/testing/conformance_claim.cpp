@@ -404,6 +404,7 @@ void add_claim_cases(Cases& cases) {
     job.tags = {"a", "b"};
     job.created_by = "user:1";
     job.digest = "digest-1";
+    job.trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     const TimePoint created = s.clock.now();
     s.add(job);
     s.clock.advance(2min);
@@ -417,6 +418,7 @@ void add_claim_cases(Cases& cases) {
     QUERN_EXPECT_EQ(claim.tags, job.tags);
     QUERN_EXPECT_EQ(claim.created_by, job.created_by);
     QUERN_EXPECT_EQ(claim.digest, job.digest);
+    QUERN_EXPECT_EQ(claim.trace, job.trace);
     QUERN_EXPECT(claim.parents.empty());
     QUERN_EXPECT_EQ(claim.run, 1);
     QUERN_EXPECT_EQ(claim.attempt, 1);

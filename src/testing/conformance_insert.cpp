@@ -112,6 +112,7 @@ void add_insert_cases(Cases& cases) {
                  .on_parent_failure = ParentPolicy::run,
                  .created_by = "user:é",
                  .digest = "digest-1",
+                 .trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 vendor=x",
                  .unique = {.key = "key ü"}};
     s.add(given);
     const Job job = s.get(given.id);
@@ -127,6 +128,7 @@ void add_insert_cases(Cases& cases) {
     QUERN_EXPECT_EQ(job.on_parent_failure, ParentPolicy::run);
     QUERN_EXPECT_EQ(job.created_by, given.created_by);
     QUERN_EXPECT_EQ(job.digest, given.digest);
+    QUERN_EXPECT_EQ(job.trace, given.trace);
     QUERN_EXPECT_EQ(job.run, 1);
     QUERN_EXPECT_EQ(job.attempt, 0);
     QUERN_EXPECT_EQ(job.max_attempts, 17);

@@ -131,6 +131,7 @@ Claim claim_of(NewJob job, const HandlerOptions& handler, const PerformOptions& 
   claim.tags = std::move(job.tags);
   claim.created_by = std::move(job.created_by);
   claim.digest = std::move(job.digest);
+  claim.trace = std::move(job.trace);
   claim.parents = std::move(job.parents);
   claim.attempt = options.attempt;
   claim.max_attempts = options.max_attempts != 0   ? options.max_attempts
@@ -157,6 +158,7 @@ Job follow_up(NewJob job, JobId completed, TimePoint now) {
   made.on_parent_failure = job.on_parent_failure;
   made.created_by = std::move(job.created_by);
   made.digest = std::move(job.digest);
+  made.trace = std::move(job.trace);
   made.max_attempts = job.max_attempts;
   made.timeout = job.timeout;
   made.created_at = now;

@@ -68,6 +68,8 @@ void RandomLife::insert() {
     if (chance(10)) job.timeout = std::chrono::seconds(1 + random_.below(5));
     if (chance(10)) job.created_by = some("u", 3);
     if (chance(10)) job.digest = some("d", 3);
+    if (chance(10))
+      job.trace = fmt::format("00-{:032x}-{:016x}-01", 1 + random_.below(9), 1 + random_.below(9));
     if (chance(30) && !added_.empty()) add_parents(job);
   }
   try {
@@ -224,6 +226,7 @@ std::string to_text(const JobImage& image) {
   add_text("key", job.unique_key);
   add_text("created_by", job.created_by);
   add_text("digest", job.digest);
+  add_text("trace", job.trace);
   add_text("progress", job.progress.message);
   add_text("end", job.end_message);
   if (running && job.cancel_requested) add_text("cancel", image.cancel_reason);

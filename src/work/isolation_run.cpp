@@ -123,9 +123,10 @@ void IsolatedRun::wait() {
   const Fd stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stop) throw std::system_error(errno, std::generic_category(), "eventfd");
   const std::stop_callback on_stop(state_.stop_token(), [&stop] { ::eventfd_write(stop.get(), 1); });
-  send(frame_of(MessageType::begin,
-                BeginMessage{fields_of(state_.claim()), fields_of(limits_), state_.least_logged()},
-                UINT32_MAX));
+  send(frame_of(
+      MessageType::begin,
+      BeginMessage{fields_of(state_.claim()), fields_of(limits_), state_.least_logged(), state_.trace()},
+      UINT32_MAX));
   while (!end_ && !server_died_ && !overdue_) {
     const auto wanted = static_cast<short>(outgoing_.empty() ? POLLIN : POLLIN | POLLOUT);
     std::array<pollfd, 5> fds{{{stopped_ ? -1 : stop.get(), POLLIN, 0},

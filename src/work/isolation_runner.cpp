@@ -274,6 +274,7 @@ void run_job(Fd socket, const HandlerRegistry& handlers) {
   channel.bound(longest_message(limits));
   ChildPort port(channel, limits);
   ChildRun run(claim_of(std::move(begin.claim)), port, channel, begin.least_logged);
+  run.set_trace(std::move(begin.trace));
   const HandlerRegistry::Entry* const entry = handlers.find(run.claim().kind);
   if (entry == nullptr) throw Error("the fork server was started without a handler of this kind");
   name_process(run.claim().kind.c_str());

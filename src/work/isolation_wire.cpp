@@ -58,6 +58,7 @@ ClaimFields fields_of(const Claim& claim) {
   fields.tags = claim.tags;
   fields.created_by = claim.created_by;
   fields.digest = claim.digest;
+  fields.trace = claim.trace;
   fields.parents = numbers_of(claim.parents);
   fields.run = claim.run;
   fields.attempt = claim.attempt;
@@ -80,6 +81,7 @@ Claim claim_of(ClaimFields&& fields) {
   claim.tags = std::move(fields.tags);
   claim.created_by = std::move(fields.created_by);
   claim.digest = std::move(fields.digest);
+  claim.trace = std::move(fields.trace);
   claim.parents = ids_of(fields.parents);
   claim.run = fields.run;
   claim.attempt = fields.attempt;
@@ -121,6 +123,7 @@ JobMessage message_of(const NewJob& job) {
   message.on_parent_failure = job.on_parent_failure;
   message.created_by = job.created_by;
   message.digest = job.digest;
+  message.trace = job.trace;
   message.unique.key = job.unique.key;
   message.unique.by_arguments = job.unique.by_arguments;
   message.unique.period = job.unique.period;
@@ -150,6 +153,7 @@ NewJob job_of(JobMessage&& message) {
   job.on_parent_failure = message.on_parent_failure;
   job.created_by = std::move(message.created_by);
   job.digest = std::move(message.digest);
+  job.trace = std::move(message.trace);
   job.unique.key = std::move(message.unique.key);
   job.unique.by_arguments = message.unique.by_arguments;
   job.unique.period = message.unique.period;

@@ -55,6 +55,7 @@ struct ClaimFields {
   std::vector<std::string> tags{};
   std::string created_by{};
   std::string digest{};
+  std::string trace{};
   std::vector<std::uint64_t> parents{};
   int run = 1;
   int attempt = 0;
@@ -65,7 +66,7 @@ struct ClaimFields {
   TimePoint claimed_at{};
 };
 QUERN_FIELDS(ClaimFields, id, epoch, node, claim, kind, queue, payload, priority, tenant, tags, created_by,
-             digest, parents, run, attempt, max_attempts, timeout, run_at, created_at, claimed_at)
+             digest, trace, parents, run, attempt, max_attempts, timeout, run_at, created_at, claimed_at)
 
 /// The limits that the runner checks by itself, so that a handler is told at once.
 struct LimitFields {
@@ -80,8 +81,9 @@ struct BeginMessage {
   ClaimFields claim{};
   LimitFields limits{};
   std::optional<LogLevel> least_logged{};  ///< None: nobody wants its lines.
+  std::string trace{};                     ///< Of the run.
 };
-QUERN_FIELDS(BeginMessage, claim, limits, least_logged)
+QUERN_FIELDS(BeginMessage, claim, limits, least_logged, trace)
 
 struct StopMessage {
   StopReason reason = StopReason::none;
@@ -163,10 +165,11 @@ struct JobMessage {
   ParentPolicy on_parent_failure = ParentPolicy::cancel;
   std::string created_by{};
   std::string digest{};
+  std::string trace{};
   UniqueFields unique{};
 };
 QUERN_FIELDS(JobMessage, id, kind, payload, queue, priority, run_at, deadline, max_attempts, timeout, tenant,
-             tags, parents, on_parent_failure, created_by, digest, unique)
+             tags, parents, on_parent_failure, created_by, digest, trace, unique)
 
 struct RecordMessage {
   std::string collection{};

@@ -19,6 +19,7 @@ void check_step_name(std::string_view name) {
 
 void RunState::rest() {
   claim_.payload = Payload();
+  trace_.clear();
   if (stop_.stop_possible()) stop_ = std::stop_source(std::nostopstate);
   reason_.store(StopReason::none, std::memory_order_relaxed);
   given_up_.store(false, std::memory_order_relaxed);
@@ -45,6 +46,7 @@ void RunState::begin(Claim&& claim) {
   take(claim_.tags, claim.tags);
   take(claim_.created_by, claim.created_by);
   take(claim_.digest, claim.digest);
+  take(claim_.trace, claim.trace);
   take(claim_.parents, claim.parents);
   claim_.ref = claim.ref;
   claim_.payload = std::move(claim.payload);
@@ -128,6 +130,7 @@ JobId RunState::then(NewJob job) {
   if (job.created_by.empty()) job.created_by = "job:" + to_string(claim_.ref.id);
   if (job.tenant.empty()) job.tenant = claim_.tenant;
   if (job.digest.empty()) job.digest = claim_.digest;
+  if (job.trace.empty()) job.trace = trace();
   with_port([&](RunPort& port) { port.number(job); });
   jobs_.push_back(std::move(job));
   return jobs_.back().id;
@@ -145,6 +148,7 @@ void RunState::then(Record record) {
 }  // namespace detail
 
 const Claim& JobContext::job() const noexcept { return state_->claim(); }
+const std::string& JobContext::trace() const noexcept { return state_->trace(); }
 std::stop_token JobContext::stop_token() const { return state_->stop_token(); }
 bool JobContext::stop_requested() const noexcept { return state_->stop_requested(); }
 StopReason JobContext::stop_reason() const noexcept { return state_->stop_reason(); }

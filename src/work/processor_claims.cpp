@@ -172,6 +172,8 @@ std::shared_ptr<ProcessorCore::Run> ProcessorCore::prepare_run(Claim&& claim, St
   if (shared_->flight) shared_->flight->claimed(slot.run->token, slot.run->claim().ref);
   slot.run->patient = kind->entry->options.isolation == Isolation::none;
   slot.run->claimed = steady;
+  slot.run->tracer = queue_.tracer();
+  slot.run->span_closed = false;
   slot.run->began.store(SteadyTime{0}, std::memory_order_relaxed);
   slot.run->ended.store(SteadyTime{0}, std::memory_order_relaxed);
   slot.run->cpu.store(Duration{0}, std::memory_order_relaxed);

@@ -5,6 +5,7 @@
 
 #include "core/thread_time.hpp"
 #include "processor_shared.hpp"
+#include "quern/core/trace_context.hpp"
 #include "quern/work/detail/run_end.hpp"
 #if defined(__linux__)
 #include "isolation_run.hpp"
@@ -15,6 +16,24 @@ namespace {
 
 /// How long a stopping processor waits for its storage beyond the handlers' grace.
 constexpr Duration storage_patience = std::chrono::seconds(5);
+std::string_view name_of(Outcome outcome) noexcept {
+  switch (outcome) {
+    case Outcome::completed:
+      return "completed";
+    case Outcome::failed:
+      return "failed";
+    case Outcome::discarded:
+      return "discarded";
+    case Outcome::snoozed:
+      return "snoozed";
+    case Outcome::cancelled:
+      return "cancelled";
+    case Outcome::released:
+      break;
+  }
+  return "released";
+}
+
 /// The engine whose handler runs on this thread.
 thread_local const void* engine_of_this_thread = nullptr;
 
@@ -27,7 +46,9 @@ void ProcessorCore::Run::run(std::shared_ptr<ExecutorTask> keeps) noexcept {
   // An isolated handler can't take this process along.
   FlightRecord* const flight = entry->options.isolation == Isolation::none ? shared->flight.get() : nullptr;
   if (flight != nullptr) flight->begin(token);
+  if (tracer != nullptr) begin_span();
   result = call_handler();
+  if (tracer != nullptr) end_span();
   if (flight != nullptr) flight->end(token);
   if (watched) ended.store(shared->clock.steady(), std::memory_order_relaxed);
   if (has_log()) write_log();
@@ -57,6 +78,51 @@ JobResult ProcessorCore::Run::call_handler() noexcept {
   JobResult made = run_handler(shared->handlers, *entry, *this, shared->limits);
   cpu.store(thread_time() - before, std::memory_order_relaxed);
   return made;
+}
+
+void ProcessorCore::Run::begin_span() noexcept {
+  const std::lock_guard lock(span_mutex);
+  if (span_closed) return;
+  try {
+    const Claim& job = claim();
+    span = tracer->start({.kind = SpanKind::consumer,
+                          .parent = job.trace,
+                          .job = job.ref.id,
+                          .job_kind = job.kind,
+                          .queue = job.queue,
+                          .run = job.run,
+                          .attempt = job.attempt,
+                          .at = shared->clock.now()});
+    if (span == nullptr) return;
+    if (std::string own = span->trace(); TraceContext::from_text(own)) set_trace(std::move(own));
+    span->enter();
+  } catch (const std::exception&) {  // as Tracer says
+    span.reset();
+  }
+}
+
+void ProcessorCore::Run::end_span() noexcept {
+  {
+    const std::lock_guard lock(span_mutex);
+    if (span == nullptr) return;
+    span->leave();
+  }
+  const bool failed = result.outcome() == Outcome::failed || result.outcome() == Outcome::discarded;
+  std::string message;
+  try {
+    if (failed) message = redactor().redact(result.message());
+  } catch (const std::exception&) {  // no memory for it
+  }
+  close_span(failed, name_of(result.outcome()), message);
+}
+
+void ProcessorCore::Run::close_span(bool failed, std::string_view outcome,
+                                    std::string_view message) noexcept {
+  const std::lock_guard lock(span_mutex);
+  span_closed = true;
+  if (span == nullptr) return;
+  span->end({.at = shared->clock.now(), .failed = failed, .outcome = outcome, .message = message});
+  span.reset();
 }
 
 void ProcessorCore::Run::write_log() noexcept {
@@ -213,6 +279,8 @@ void ProcessorCore::give_up(Slot& slot, std::optional<Finish> finish, RunPlaceme
   const auto run = slot.run;
   if (finish && run->has_log()) flush_last_log(*run, *finish);
   run->give_up();
+  if (run->tracer != nullptr)
+    run->close_span(true, "given_up", "the handler did not return; its thread was given up");
   executor_.abandon(run->token);
   end_run(slot, how);
   if (finish) push_finish(std::move(*finish), *run);

@@ -3,6 +3,8 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <mutex>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -72,12 +74,23 @@ struct ProcessorCore::Run final : RunState, ExecutorTask {
   [[nodiscard]] JobResult call_handler() noexcept;
   /// Writes what the handler has logged.
   void write_log() noexcept;
+  /// On its thread, around the handler, where runs are traced.
+  void begin_span() noexcept;
+  void end_span() noexcept;
+  /// Ends its span if that has not ended; from any thread. `message` is without secrets.
+  void close_span(bool failed, std::string_view outcome, std::string_view message) noexcept;
 
   const std::shared_ptr<Shared> shared;
   const HandlerRegistry::Entry* entry;
   const void* const engine;
   JobResult result = JobResult::completed();
   SteadyTime claimed{0};
+  // Its span is ended by its thread, or by the engine that gives it up and may be gone, with the tracer, before a
+  // thread comes back. Null: it is not traced.
+  Tracer* tracer = nullptr;
+  std::mutex span_mutex{};
+  std::unique_ptr<Span> span{};
+  bool span_closed = false;
   // Written by its thread, which may be late where the run was given up. 0: not yet, or nobody watches.
   std::atomic<SteadyTime> began{SteadyTime{0}};
   std::atomic<SteadyTime> ended{SteadyTime{0}};

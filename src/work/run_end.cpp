@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "quern/core/error.hpp"
+#include "quern/core/trace_context.hpp"
 
 namespace quern::inline v1::detail {
 namespace {
@@ -22,6 +23,7 @@ JobResult run_handler(const HandlerRegistry& handlers, const HandlerRegistry::En
                       const JobLimits& limits) noexcept {
   try {
     learn_secrets(entry, state);
+    const TraceScope scope(TraceScope::Kept{}, state.trace());
     // Whoever calls keeps it alive, so the context need not count it.
     JobContext context(std::shared_ptr<RunState>(std::shared_ptr<void>(), &state));
     JobResult result = handlers.run(entry, context);

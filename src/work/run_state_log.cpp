@@ -45,7 +45,8 @@ LogRecord about(const RunState& run, LogLevel level, std::string_view message) {
           .run = claim.run,
           .attempt = claim.attempt,
           .worker = run.worker,
-          .node = claim.ref.node.value};
+          .node = claim.ref.node.value,
+          .trace = run.trace()};
 }
 
 std::optional<LogLevel> RunState::least_logged() const noexcept {

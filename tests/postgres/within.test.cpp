@@ -165,7 +165,8 @@ TEST_CASE("a trigger enqueues in SQL, and its job runs when the transaction comm
   host.run("CREATE FUNCTION " + shop.schema +
            ".greet() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM " + shop.schema +
            ".enqueue('welcome', jsonb_build_object('user', NEW.id), unique_key => 'greet-' || NEW.id, "
-           "tags => ARRAY['sql'], created_by => 'trigger'); RETURN NEW; END $$");
+           "tags => ARRAY['sql'], created_by => 'trigger', "
+           "trace => '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 a=1'); RETURN NEW; END $$");
   host.run("CREATE TRIGGER greet AFTER INSERT ON " + shop.schema + ".users FOR EACH ROW EXECUTE FUNCTION " +
            shop.schema + ".greet()");
   host.run("BEGIN");
@@ -178,6 +179,7 @@ TEST_CASE("a trigger enqueues in SQL, and its job runs when the transaction comm
   CHECK(claims[0].payload.as<Welcome>().user == 5);
   CHECK(claims[0].tags == std::vector<std::string>{"sql"});
   CHECK(claims[0].created_by == "trigger");
+  CHECK(claims[0].trace == "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 a=1");
   CHECK(shop.storage.recount().empty());
 }
 
@@ -208,10 +210,12 @@ TEST_CASE("the SQL function enqueue takes what a job may have, and refuses what 
   CHECK(shop.get(enqueue("'welcome', parents => ARRAY[" + id + "]")).state == JobState::blocked);
   CHECK(shop.get(enqueue("'welcome', run_at => now() + interval '1 h'")).state == JobState::scheduled);
 
-  for (const char* arguments : {"''", "NULL", "'welcome', priority => 10", "'welcome', delay => '-1 s'",
-                                "'welcome', on_conflict => 'x'", "'welcome', max_attempts => -1",
-                                "'welcome', tags => ARRAY['']", "'welcome', parents => ARRAY[123456]",
-                                "'welcome', to_jsonb(repeat('x', 1100000))", "E'wel\\ncome'"}) {
+  for (const char* arguments :
+       {"''", "NULL", "'welcome', priority => 10", "'welcome', delay => '-1 s'",
+        "'welcome', on_conflict => 'x'", "'welcome', max_attempts => -1", "'welcome', tags => ARRAY['']",
+        "'welcome', parents => ARRAY[123456]", "'welcome', to_jsonb(repeat('x', 1100000))", "E'wel\\ncome'",
+        "'welcome', trace => 'x'",
+        "'welcome', trace => '00-00000000000000000000000000000000-b7ad6b7169203331-01'"}) {
     CAPTURE(arguments);
     CHECK(enqueue(arguments) == "QU001");
   }

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "isolation_fixture.hpp"
+#include "support/test_tracer.hpp"
 
 using namespace quern_test;
 using Catch::Matchers::ContainsSubstring;
@@ -167,4 +168,31 @@ TEST_CASE("no secret of an isolated job is in what it logs, reports, prints or f
     CHECK_FALSE(seen->contains("fetched-key"));
   }
   CHECK(error.find("hunter2") == std::string::npos);
+}
+
+TEST_CASE("an isolated run has its trace, and so have the jobs that it adds", "[isolation][trace]") {
+  IsolatedEngine engine;
+  Lines lines;
+  engine.on("work", [](JobContext& context) {
+    context.info(context.trace());
+    context.info(quern::current_trace());
+    context.then({.kind = "then"});
+  });
+  engine.on("then", [](JobContext&) {});
+  engine.start();
+  const auto tracer = std::make_shared<TestTracer>();
+  engine.queue->set_tracer(tracer);
+  const auto id = engine.add("work");
+  engine.drain({.log = lines.sink()});
+  REQUIRE(engine.job(id).state == JobState::completed);
+  const auto runs = tracer->spans(quern::SpanKind::consumer);
+  REQUIRE(runs.size() == 2);
+  CHECK(runs[1].parent == runs[0].trace);
+  CHECK(runs[0].parent == engine.job(id).trace);
+  REQUIRE(lines.all.size() == 2);
+  CHECK(nlohmann::json::parse(lines.all[0])["message"] == runs[0].trace);
+  CHECK(nlohmann::json::parse(lines.all[1])["message"] == runs[0].trace);
+  const auto added = engine.queue->list({.kind = "then"}).jobs;
+  REQUIRE(added.size() == 1);
+  CHECK(added[0].trace == runs[0].trace);
 }

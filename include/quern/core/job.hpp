@@ -64,6 +64,7 @@ struct NewJob {
   ParentPolicy on_parent_failure = ParentPolicy::cancel;
   std::string created_by{};  ///< Who asked for it: a user, "job:17", "schedule:nightly".
   std::string digest{};      ///< The digest that this job belongs to, if any.
+  std::string trace{};       ///< The W3C trace context that it belongs to, if any; see TraceContext.
   // The last one: where a member after it may throw, g++ 12 at -O3 falsely warns of -Wmaybe-uninitialized.
   Unique unique{};  ///< At most one such job.
 };
@@ -106,6 +107,7 @@ struct Job {
   ParentPolicy on_parent_failure = ParentPolicy::cancel;
   std::string created_by{};
   std::string digest{};
+  std::string trace{};  ///< See TraceContext.
 
   int run = 1;           ///< 1, and one more for each explicit retry after an end.
   int attempt = 0;       ///< Attempts begun in this run, snoozed and handed-back ones not counted.

@@ -66,6 +66,7 @@ struct LogRecord {
   int attempt = 0;
   std::string_view worker{};  ///< A pool's worker; else the processor's name where it was given one.
   std::uint64_t node = 0;     ///< NodeId::value
+  std::string_view trace{};   ///< As a job keeps it, see TraceContext; shown as trace_id and span_id.
   std::span<const LogField> fields{};
   /// True for what a handler said through its context, false for what quern itself has to say.
   bool handler = false;

@@ -222,6 +222,9 @@ class JobQueue {
   /// door. Slots and limits of a processor's results are as they were when it was made. Costs the memory of a configuration,
   /// which is kept. Throws ConfigError for a faulty one, and nothing changes.
   void set_config(JobQueueConfig config) { core_.set_config(std::move(config)); }
+  /// From now on jobs that are enqueued, and runs that begin, on this object and its processors are traced by it; null: by
+  /// nobody. Kept as long as the queue. See docs/tracing.md.
+  void set_tracer(std::shared_ptr<Tracer> tracer) { core_.set_tracer(std::move(tracer)); }
   [[nodiscard]] S& storage() noexcept { return storage_; }
   /// For quern's own upper floors.
   [[nodiscard]] detail::QueueCore& core() noexcept { return core_; }
@@ -229,7 +232,9 @@ class JobQueue {
  private:
   template <class Tx>
   std::vector<Enqueued> insert_within(Tx transaction, std::vector<NewJob> jobs) {
+    detail::EnqueueSpans spans(core_, jobs);
     const auto results = storage_.insert_within(transaction, std::span<NewJob>(jobs));
+    spans.end(results);
     return detail::answers(jobs, results);
   }
 

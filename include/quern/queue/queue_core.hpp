@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "quern/core/config.hpp"
+#include "quern/core/tracer.hpp"
 #include "quern/queue/event_bus.hpp"
 #include "quern/queue/queue_observer.hpp"
 #include "quern/queue/typed_job.hpp"
@@ -47,6 +48,9 @@ class QueueCore {
   /// Throws ConfigError. See JobQueue::set_config.
   void set_config(JobQueueConfig config);
   [[nodiscard]] EventBus& events() noexcept { return events_; }
+  /// Null: none. Stays good as long as this.
+  [[nodiscard]] Tracer* tracer() const noexcept { return tracer_.load(std::memory_order_acquire); }
+  void set_tracer(std::shared_ptr<Tracer> tracer);
   /// Of this queue and the processors on it.
   [[nodiscard]] QueueObservers& observers() noexcept { return observers_; }
 
@@ -79,12 +83,14 @@ class QueueCore {
 
   void fill_in(NewJob& job) const;
   void check_count(std::span<const NewJob> jobs) const;
-  [[nodiscard]] std::vector<InsertResult> insert(std::span<const NewJob> jobs);
+  [[nodiscard]] std::vector<InsertResult> insert(std::span<NewJob> jobs);
 
   StoragePort& storage_;
   std::mutex configs_mutex_;
   std::vector<std::unique_ptr<const JobQueueConfig>> configs_;  // all that there were, for who refers to them
   std::atomic<const JobQueueConfig*> config_{nullptr};
+  std::vector<std::shared_ptr<Tracer>> tracers_;  // the same, for their spans
+  std::atomic<Tracer*> tracer_{nullptr};
   EventBus events_;
   QueueObservers observers_;
 
@@ -117,6 +123,24 @@ class NewJobs {
   const QueueCore& core_;
   NewJob model_;
   std::vector<NewJob> jobs_;
+};
+
+/// The producers' spans of an insert. From its making on the jobs belong to them. Of what throws before `end` each is told
+/// as failed.
+class EnqueueSpans {
+ public:
+  /// Core and jobs must outlive it.
+  EnqueueSpans(const QueueCore& core, std::span<NewJob> jobs);
+  EnqueueSpans(const EnqueueSpans&) = delete;
+  EnqueueSpans& operator=(const EnqueueSpans&) = delete;
+  ~EnqueueSpans();
+  void end(std::span<const InsertResult> results) noexcept;
+
+ private:
+  void begin(Tracer& tracer, std::span<NewJob> jobs);
+
+  const QueueCore& core_;
+  std::vector<std::unique_ptr<Span>> spans_{};  // null: not traced; empty: none is
 };
 
 /// Throws InvalidArgument (field "priority").

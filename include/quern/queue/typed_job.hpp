@@ -58,6 +58,7 @@ struct JobOptions {
   ParentPolicy on_parent_failure = ParentPolicy::cancel;
   std::string created_by{};
   std::string digest{};
+  std::string trace{};
   // The last one: where a member after it may throw, g++ 12 at -O3 falsely warns of -Wmaybe-uninitialized.
   Unique unique{};  ///< `{.key = "user-17"}` or `{.by_arguments = true, .period = 1h}`
 };

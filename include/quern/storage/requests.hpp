@@ -73,6 +73,7 @@ struct Claim {
   std::vector<std::string> tags{};
   std::string created_by{};
   std::string digest{};
+  std::string trace{};
   std::vector<JobId> parents{};
   int run = 1;
   int attempt = 0;       ///< This one, from 1.

@@ -48,6 +48,10 @@ class JobContext {
   /// Grows with each claim of the job: for the host's own writes that must not be overtaken by an older run.
   [[nodiscard]] Epoch fence() const noexcept { return job().ref.epoch; }
 
+  /// The trace context of this run, as W3C's traceparent, with a tracestate after a space where there is one; empty where
+  /// the job belongs to no trace. Send it along with requests; jobs that are enqueued on this thread have it anyway.
+  [[nodiscard]] const std::string& trace() const noexcept;
+
   /// True once the run should end soon: return `JobResult::cancelled()`, or finish what is nearly done.
   [[nodiscard]] bool stop_requested() const noexcept;
   /// The same as a token, for `std::condition_variable_any` and callbacks.
@@ -107,7 +111,7 @@ class JobContext {
 
   /// A job that is added in the same transaction in which this one completes: exactly once, however often
   /// this one is retried. Dropped when the run ends otherwise. Its `created_by` is "job:ID" unless it says
-  /// something else, its tenant and digest are this job's. Returns its id. Throws InvalidArgument as an
+  /// something else, its tenant and digest are this job's, its trace this run's. Returns its id. Throws InvalidArgument as an
   /// enqueue does.
   JobId then(NewJob job);
   template <TypedJob T>

@@ -143,6 +143,7 @@ void Jobs::give(Call& call, const ClaimRequest& request, Slot slot, int max_atte
   claim.tags = rest->tags;
   claim.created_by = rest->created_by;
   claim.digest = rest->digest;
+  claim.trace = rest->trace;
   claim.parents = rest->parents;
   claim.run = rest->run;
   if (rest->timeout != Duration::zero()) claim.timeout = rest->timeout;

@@ -22,7 +22,7 @@ bool is_plain(std::span<const NewJob> jobs) {
 bool fits_a_row(const NewJob& job) {
   return job.tenant.empty() && job.tags.empty() && job.unique.key.empty() && job.parents.empty() &&
          job.on_parent_failure == ParentPolicy::cancel && job.created_by.empty() && job.digest.empty() &&
-         !job.deadline;
+         job.trace.empty() && !job.deadline;
 }
 
 }  // namespace
@@ -158,6 +158,7 @@ void Jobs::add_row(Call& call, const NewJob& job, const StandIns& stand_ins) {
     rest.tags = job.tags;
     rest.created_by = job.created_by;
     rest.digest = job.digest;
+    rest.trace = job.trace;
     rest.unique = job.unique;
     rest.on_parent_failure = job.on_parent_failure;
     if (job.deadline) rest.deadline = job.deadline->resolve(call.now);

@@ -14,9 +14,10 @@ bool fits_a_row(const JobImage& image) {
   const Job& job = image.job;
   return job.tenant.empty() && job.tags.empty() && image.unique.key.empty() && job.parents.empty() &&
          job.on_parent_failure == ParentPolicy::cancel && job.created_by.empty() && job.digest.empty() &&
-         !job.deadline && job.run == 1 && job.crashes == 0 && job.snoozes == 0 && !job.cancel_requested &&
-         job.progress == Progress{} && !job.result && job.dead_reason == DeadReason::none &&
-         job.end_message.empty() && job.errors.empty() && image.steps.empty();
+         job.trace.empty() && !job.deadline && job.run == 1 && job.crashes == 0 && job.snoozes == 0 &&
+         !job.cancel_requested && job.progress == Progress{} && !job.result &&
+         job.dead_reason == DeadReason::none && job.end_message.empty() && job.errors.empty() &&
+         image.steps.empty();
 }
 
 More more_of(const JobImage& image) {
@@ -26,6 +27,7 @@ More more_of(const JobImage& image) {
   more.tags = job.tags;
   more.created_by = job.created_by;
   more.digest = job.digest;
+  more.trace = job.trace;
   more.unique = image.unique;
   more.parents = job.parents;
   more.on_parent_failure = job.on_parent_failure;

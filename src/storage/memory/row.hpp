@@ -76,6 +76,7 @@ struct More {
   std::vector<std::string> tags;
   std::string created_by;
   std::string digest;
+  std::string trace;
   Unique unique;
   std::vector<JobId> parents;
   ParentPolicy on_parent_failure = ParentPolicy::cancel;

@@ -180,6 +180,7 @@ Job Jobs::job_of(const Row& row) const {
   job.on_parent_failure = rest->on_parent_failure;
   job.created_by = rest->created_by;
   job.digest = rest->digest;
+  job.trace = rest->trace;
   job.run = rest->run;
   job.crashes = rest->crashes;
   job.snoozes = rest->snoozes;

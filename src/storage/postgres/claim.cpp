@@ -49,6 +49,7 @@ enum Column : int {
   tags,
   created_by,
   digest,
+  trace,
   parents,
   txt
 };
@@ -110,6 +111,7 @@ Claim claim_of(const postgres::Result& rows, int row) {
   claim.tags = postgres::split_tags(rows.text(row, tags));
   claim.created_by = rows.string(row, created_by);
   claim.digest = rows.string(row, digest);
+  claim.trace = rows.string(row, trace);
   claim.parents = postgres::split_ids(rows.text(row, parents));
   return claim;
 }

@@ -65,6 +65,7 @@ class ImageJson {
     add_text("tenant", job_.tenant);
     add_text("created_by", job_.created_by);
     add_text("digest", job_.digest);
+    add_text("trace", job_.trace);
     add_text("message", job_.end_message);
     add_text("cancel_reason", image_.cancel_reason);
     if (job_.timeout != Duration::zero()) json_["timeout"] = job_.timeout.count();

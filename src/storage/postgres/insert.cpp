@@ -19,7 +19,7 @@ const postgres::Statement partitions{"SELECT @.make_partitions($1, $2)"};
 const postgres::Statement plain{
     "SELECT * FROM @.insert_plain(ROW($1::bigint, $2::bigint, $3::boolean)::@.ctx, $4, $5, $6, $7, $8, $9, "
     "$10, $11, $12, "
-    "$13, $14, $15, $16, $17)"};
+    "$13, $14, $15, $16, $17, $18)"};
 const postgres::Statement any_jobs{
     "SELECT * FROM @.insert_any(ROW($1::bigint, $2::bigint, $3::boolean)::@.ctx, $4::text::jsonb)"};
 

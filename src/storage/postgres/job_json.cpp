@@ -40,6 +40,7 @@ nlohmann::json job_json(const NewJob& job, int lane) {
   put_text("tenant", job.tenant);
   put_text("created_by", job.created_by);
   put_text("digest", job.digest);
+  put_text("trace", job.trace);
   if (!job.tags.empty()) json["tags"] = job.tags;
   if (!job.unique.key.empty()) {
     json["key"] = job.unique.key;

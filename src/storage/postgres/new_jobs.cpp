@@ -35,6 +35,7 @@ void NewJobs::add(const NewJob& job, int lane) {
   tags_.push_back(job.tags.empty() ? std::nullopt : std::optional(join_tags(job.tags)));
   created_by_.push_back(text_of(job.created_by));
   digests_.push_back(text_of(job.digest));
+  traces_.push_back(text_of(job.trace));
 }
 
 void NewJobs::put(Params& params) const {
@@ -50,7 +51,7 @@ void NewJobs::put(Params& params) const {
       params.null();
   }
   const std::vector<Text> tags(tags_.begin(), tags_.end());
-  for (const auto* const column : {&tenants_, &tags, &created_by_, &digests_}) {
+  for (const auto* const column : {&tenants_, &tags, &created_by_, &digests_, &traces_}) {
     if (any(*column))
       params.add_texts(std::span(*column));
     else

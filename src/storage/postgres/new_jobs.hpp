@@ -36,6 +36,7 @@ class NewJobs {
   std::vector<std::optional<std::string>> tags_;
   std::vector<Text> created_by_;
   std::vector<Text> digests_;
+  std::vector<Text> traces_;
 };
 
 [[nodiscard]] std::vector<JobId> ids_of(std::span<const NewJob> jobs);

@@ -58,6 +58,7 @@ enum Column : int {
   parents,
   created_by,
   digest,
+  trace,
   result,
   percent,
   progress,
@@ -100,6 +101,7 @@ Job PostgresStorage::Impl::job_of(const Result& rows, int row) {
   job.on_parent_failure = static_cast<ParentPolicy>(rows.small(row, policy));
   job.created_by = rows.string(row, created_by);
   job.digest = rows.string(row, digest);
+  job.trace = rows.string(row, trace);
   job.run = rows.small(row, run);
   job.attempt = rows.small(row, attempt);
   job.max_attempts = rows.small(row, max_attempts);

@@ -40,7 +40,7 @@ inline constexpr const char* schema_claim = R"sql(
 -- lets the next job start (run_at).
 CREATE TYPE @.claimed AS (
   tag smallint, id bigint, lane integer, priority smallint, run_at bigint, run integer, attempt integer, epoch bigint,
-  max_attempts integer, created_at bigint, timeout bigint, payload text, tenant text, tags text, created_by text, digest text,
+  max_attempts integer, created_at bigint, timeout bigint, payload text, tenant text, tags text, created_by text, digest text, trace text,
   parents text, txt text);
 
 -- With ageing: when a job of level 0 would be due that has its turn then.
@@ -154,7 +154,7 @@ inline constexpr const char* schema_claim_rest = R"sql(
         AND y.run_at = v_row.run_at AND y.first = v_row.first AND y.ids[1] = y.first AND NOT y.changed
         FOR UPDATE SKIP LOCKED;
       IF FOUND THEN
-        SELECT b.max_attempts, b.created_at, b.timeout, b.payload, b.tenant, b.tags, b.created_by, b.digest, b.parents,
+        SELECT b.max_attempts, b.created_at, b.timeout, b.payload, b.tenant, b.tags, b.created_by, b.digest, b.trace, b.parents,
             b.unique_key IS NOT NULL AS keyed
           INTO v_job FROM @.job b WHERE b.id = v_row.first AND b.lane = v_row.lane AND b.payload IS NOT NULL
             AND b.deadline IS NULL;
@@ -172,7 +172,7 @@ inline constexpr const char* schema_claim_rest = R"sql(
           INSERT INTO @.change(origin, lane, old, new, n) VALUES (c.origin, v_row.lane, 3, 4, 1);
           RETURN NEXT ROW(0, v_row.first, v_row.lane, v_row.priority, v_row.run_at, 1, 1, 1, v_job.max_attempts,
             v_job.created_at, v_job.timeout, v_job.payload, v_job.tenant, array_to_string(v_job.tags, E'\x1f'),
-            v_job.created_by, v_job.digest, array_to_string(v_job.parents, ','), NULL)::@.claimed;
+            v_job.created_by, v_job.digest, v_job.trace, array_to_string(v_job.parents, ','), NULL)::@.claimed;
           v_got := 1;
           v_used := 1;
           w_lanes := NULL;  -- no more is wanted
@@ -191,7 +191,7 @@ inline constexpr const char* schema_claim_rest = R"sql(
       PERFORM FROM @.ready WHERE lane = w_lanes[1] AND priority = w_priorities[1] AND run_at = v_row.run_at
         AND first = v_row.first AND cardinality(ids) = 1 AND NOT changed FOR UPDATE SKIP LOCKED;
       IF FOUND THEN
-        SELECT b.max_attempts, b.created_at, b.timeout, b.payload, b.tenant, b.tags, b.created_by, b.digest, b.parents,
+        SELECT b.max_attempts, b.created_at, b.timeout, b.payload, b.tenant, b.tags, b.created_by, b.digest, b.trace, b.parents,
             b.unique_key IS NOT NULL AS keyed
           INTO v_job FROM @.job b WHERE b.id = v_row.first AND b.lane = w_lanes[1] AND b.payload IS NOT NULL
             AND b.deadline IS NULL;
@@ -204,7 +204,7 @@ inline constexpr const char* schema_claim_rest = R"sql(
           INSERT INTO @.change(origin, lane, old, new, n) VALUES (c.origin, w_lanes[1], 3, 4, 1);
           RETURN NEXT ROW(0, v_row.first, w_lanes[1], w_priorities[1], v_row.run_at, 1, 1, 1, v_job.max_attempts,
             v_job.created_at, v_job.timeout, v_job.payload, v_job.tenant, array_to_string(v_job.tags, E'\x1f'),
-            v_job.created_by, v_job.digest, array_to_string(v_job.parents, ','), NULL)::@.claimed;
+            v_job.created_by, v_job.digest, v_job.trace, array_to_string(v_job.parents, ','), NULL)::@.claimed;
           v_got := 1;
           v_used := 1;
           w_lanes := NULL;  -- there was nothing else
@@ -300,7 +300,7 @@ inline constexpr const char* schema_claim_many = R"sql(
           CASE WHEN b.max_attempts > 0 THEN b.max_attempts ELSE p_kind_attempts[array_position(p_kinds, a.kind)] END
             AS max_attempts,
           b.created_at, CASE WHEN h.id IS NULL THEN b.deadline ELSE h.deadline END AS deadline, b.timeout, b.payload,
-          b.tenant, array_to_string(b.tags, E'\x1f') AS tags, b.created_by, b.digest, array_to_string(b.parents, ',') AS parents,
+          b.tenant, array_to_string(b.tags, E'\x1f') AS tags, b.created_by, b.digest, b.trace, array_to_string(b.parents, ',') AS parents,
           b.unique_key IS NOT NULL AS keyed, b.lane = p.lane AND b.payload IS NOT NULL AS sound
         FROM p JOIN @.lane a ON a.id = p.lane LEFT JOIN @.job b ON b.id = p.id
         LEFT JOIN @.changed h ON p.changed AND h.id = p.id),
@@ -318,7 +318,8 @@ inline constexpr const char* schema_claim_many = R"sql(
       e AS (DELETE FROM @.expiry y USING g WHERE y.deadline = g.deadline AND y.id = g.id),
       q AS (INSERT INTO @.change(origin, lane, old, new, n) SELECT c.origin, lane, 3, 4, count(*) FROM g GROUP BY lane)
       SELECT CASE WHEN NOT coalesce(sound, false) THEN 6 WHEN deadline <= c.now THEN 5 ELSE 0 END, id, lane, priority, run_at,
-        run, attempt, epoch, max_attempts, created_at, timeout, payload, tenant, tags, created_by, digest, parents, NULL::text
+        run, attempt, epoch, max_attempts, created_at, timeout, payload, tenant, tags, created_by, digest, trace, parents,
+        NULL::text
       FROM j ORDER BY n
     LOOP
       IF o.tag = 0 THEN
@@ -380,7 +381,7 @@ inline constexpr const char* schema_claim_many = R"sql(
   -- Where the lines begin now.
   RETURN QUERY SELECT 1::smallint, x.first, l.lane, l.priority, x.run_at, NULL::integer, NULL::integer, NULL::bigint,
       NULL::integer, NULL::bigint, NULL::bigint, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text,
-      NULL::text
+      NULL::text, NULL::text
     FROM unnest(v_lanes, v_priorities, v_run_ats, v_firsts) l(lane, priority, run_at, first)
     CROSS JOIN LATERAL (SELECT z.run_at, z.first FROM @.ready z WHERE z.lane = l.lane AND z.priority = l.priority
       AND (z.run_at, z.first) >= (l.run_at, l.first) ORDER BY z.run_at, z.first LIMIT 1) x;
@@ -390,7 +391,7 @@ inline constexpr const char* schema_claim_many = R"sql(
     v_more := FOUND;
   END IF;
   RETURN NEXT ROW(2, NULL, NULL, NULL, v_next_start, v_more::integer, v_used, NULL, NULL, c.now, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, v_snapshot::text)::@.claimed;
+    NULL, NULL, v_snapshot::text)::@.claimed;
 END $$;
 
 -- Where the lines begin now, for a reader; last, without a lane, the snapshot and the time (run_at).

@@ -9,7 +9,8 @@ inline constexpr const char* schema_enqueue = R"sql(
 CREATE TYPE @.new_job AS (
   id bigint, lane integer, priority smallint, max_attempts integer, payload text, at bigint, after bigint,
   deadline_at bigint, deadline_after bigint, timeout bigint, tenant text, tags text[], key text, period bigint,
-  states smallint, conflict smallint, parents bigint[], policy smallint, created_by text, digest text);
+  states smallint, conflict smallint, parents bigint[], policy smallint, created_by text, digest text,
+  trace text);
 
 CREATE FUNCTION @.jobs_of(p_jobs jsonb) RETURNS SETOF @.new_job LANGUAGE sql IMMUTABLE ROWS 10 AS $$
   SELECT r.* FROM jsonb_array_elements(p_jobs) WITH ORDINALITY e(value, n)
@@ -158,7 +159,7 @@ BEGIN
     v_deadline := CASE WHEN j.deadline_at IS NOT NULL OR j.deadline_after IS NOT NULL
       THEN @.moment(j.deadline_at, j.deadline_after, c.now) END;
     INSERT INTO @.job VALUES (j.id, j.lane, j.priority, j.max_attempts, v_run_at, c.now, v_deadline, j.timeout, j.policy,
-      j.states, j.period, v_parents, j.tags, j.tenant, j.key, j.created_by, j.digest, j.payload)
+      j.states, j.period, v_parents, j.tags, j.tenant, j.key, j.created_by, j.digest, j.trace, j.payload)
       ON CONFLICT (id) DO NOTHING;
     IF NOT FOUND THEN
       -- The same insert, sent twice at once: the other one was first, and holds the key if anybody does.

@@ -9,7 +9,8 @@ inline constexpr const char* schema_images = R"sql(
 -- changed and was_...: for the row in @.changed, which of a running job shows what it was before its claim.
 CREATE TYPE @.image AS (
   id bigint, lane integer, state smallint, priority smallint, max_attempts integer, payload text, run_at bigint,
-  created_at bigint, deadline bigint, timeout bigint, tenant text, tags text[], created_by text, digest text, parents bigint[],
+  created_at bigint, deadline bigint, timeout bigint, tenant text, tags text[], created_by text, digest text, trace text,
+  parents bigint[],
   policy smallint, key text, period bigint, states smallint, holds boolean, run integer, attempt integer, epoch bigint,
   crashes integer, snoozes integer, started_at bigint, finished_at bigint, changed boolean, was_attempt integer,
   was_epoch bigint, was_started_at bigint, allowed integer, asked boolean, cancel_reason text, percent integer,
@@ -111,13 +112,13 @@ BEGIN
   END IF;
   INSERT INTO @.job SELECT x.id, x.lane, x.priority, x.max_attempts, x.run_at, x.created_at, x.deadline, x.timeout,
       nullif(x.policy, 0), CASE WHEN x.key IS NOT NULL THEN x.states END, CASE WHEN x.key IS NOT NULL THEN x.period END,
-      x.parents, x.tags, x.tenant, x.key, x.created_by, x.digest, x.payload
+      x.parents, x.tags, x.tenant, x.key, x.created_by, x.digest, x.trace, x.payload
     FROM unnest(v) x WHERE x.id <> ALL(v_old);
   INSERT INTO @.tag SELECT DISTINCT t, x.id FROM unnest(v) x, unnest(x.tags) t WHERE x.id <> ALL(v_old);
   -- A job's row is written once: what is no longer as it says stands in changed.
   IF cardinality(v_old) > 0 THEN
     v := ARRAY(SELECT ROW(x.id, x.lane, x.state, x.priority, x.max_attempts, x.payload, x.run_at, x.created_at, x.deadline,
-        x.timeout, x.tenant, x.tags, x.created_by, x.digest, x.parents, x.policy, x.key, x.period, x.states, x.holds, x.run,
+        x.timeout, x.tenant, x.tags, x.created_by, x.digest, x.trace, x.parents, x.policy, x.key, x.period, x.states, x.holds, x.run,
         x.attempt, x.epoch, x.crashes, x.snoozes, x.started_at, x.finished_at,
         x.changed OR (x.priority, x.run_at, x.deadline) IS DISTINCT FROM (j.priority, j.run_at, j.deadline),
         x.was_attempt, x.was_epoch, x.was_started_at, x.allowed, x.asked, x.cancel_reason, x.percent, x.progress,

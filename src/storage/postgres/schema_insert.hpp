@@ -98,7 +98,8 @@ END $$;
 -- stand in p_tags as one text, with unit separators.
 CREATE FUNCTION @.insert_plain(c @.ctx, p_ids bigint[], p_lanes integer[], p_priorities smallint[], p_max_attempts integer[],
   p_payloads text[], p_ats bigint[], p_afters bigint[], p_deadline_ats bigint[], p_deadline_afters bigint[],
-  p_timeouts bigint[], p_tenants text[], p_tags text[], p_created_by text[], p_digests text[])
+  p_timeouts bigint[], p_tenants text[], p_tags text[], p_created_by text[], p_digests text[],
+  p_traces text[])
 RETURNS SETOF @.out LANGUAGE plpgsql @set AS $$
 DECLARE
   v_added bigint[];
@@ -115,11 +116,12 @@ BEGIN
   IF cardinality(p_ids) = 1 THEN
     -- The statement for many takes longer to begin than these take in all.
     INSERT INTO @.job(id, lane, priority, max_attempts, run_at, created_at, deadline, timeout, tags, tenant, created_by,
-      digest, payload)
+      digest, trace, payload)
     VALUES (p_ids[1], p_lanes[1], p_priorities[1], p_max_attempts[1], @.moment(p_ats[1], p_afters[1], c.now), c.now,
       CASE WHEN p_deadline_ats[1] IS NOT NULL OR p_deadline_afters[1] IS NOT NULL
         THEN @.moment(p_deadline_ats[1], p_deadline_afters[1], c.now) END,
-      p_timeouts[1], string_to_array(p_tags[1], E'\x1f'), p_tenants[1], p_created_by[1], p_digests[1], p_payloads[1])
+      p_timeouts[1], string_to_array(p_tags[1], E'\x1f'), p_tenants[1], p_created_by[1], p_digests[1],
+      p_traces[1], p_payloads[1])
     ON CONFLICT (id) DO NOTHING RETURNING run_at, deadline INTO v_run_at, v_deadline;
     IF FOUND THEN
       v_added := p_ids;
@@ -144,14 +146,14 @@ BEGIN
   ELSE
     WITH j AS (
       INSERT INTO @.job(id, lane, priority, max_attempts, run_at, created_at, deadline, timeout, tags, tenant, created_by,
-        digest, payload)
+        digest, trace, payload)
       SELECT u.id, u.lane, u.priority, u.max_attempts, @.moment(u.at, u.after, c.now), c.now,
         CASE WHEN u.deadline_at IS NOT NULL OR u.deadline_after IS NOT NULL
           THEN @.moment(u.deadline_at, u.deadline_after, c.now) END,
-        u.timeout, string_to_array(u.tags, E'\x1f'), u.tenant, u.created_by, u.digest, u.payload
+        u.timeout, string_to_array(u.tags, E'\x1f'), u.tenant, u.created_by, u.digest, u.trace, u.payload
       FROM unnest(p_ids, p_lanes, p_priorities, p_max_attempts, p_payloads, p_ats, p_afters, p_deadline_ats,
-        p_deadline_afters, p_timeouts, p_tenants, p_tags, p_created_by, p_digests) u(id, lane, priority, max_attempts,
-        payload, at, after, deadline_at, deadline_after, timeout, tenant, tags, created_by, digest)
+        p_deadline_afters, p_timeouts, p_tenants, p_tags, p_created_by, p_digests, p_traces) u(id, lane, priority,
+        max_attempts, payload, at, after, deadline_at, deadline_after, timeout, tenant, tags, created_by, digest, trace)
       ON CONFLICT (id) DO NOTHING
       RETURNING id, lane, priority, run_at, deadline, tags),
     r AS (

@@ -10,11 +10,11 @@ CREATE FUNCTION @.full_jobs(p_ids bigint[]) RETURNS TABLE (
   id bigint, lane integer, priority smallint, state smallint, max_attempts integer, run_at bigint, created_at bigint,
   deadline bigint, timeout bigint, policy smallint, run integer, attempt integer, epoch bigint, crashes integer,
   snoozes integer, started_at bigint, finished_at bigint, node bigint, reason smallint, message text, payload text, tenant text,
-  tags text, unique_key text, parents text, created_by text, digest text, result text, percent integer, progress text,
+  tags text, unique_key text, parents text, created_by text, digest text, trace text, result text, percent integer, progress text,
   asked boolean, errors text) LANGUAGE sql STABLE ROWS 10 AS $$
   SELECT j.id, j.lane, p.priority, p.state, j.max_attempts, p.run_at, j.created_at, p.deadline, j.timeout, j.policy, p.run,
     p.attempt, p.epoch, p.crashes, p.snoozes, p.started_at, o.finished_at, p.node, o.reason, o.message, j.payload, j.tenant,
-    array_to_string(j.tags, E'\x1f'), j.unique_key, array_to_string(j.parents, ','), j.created_by, j.digest, o.result,
+    array_to_string(j.tags, E'\x1f'), j.unique_key, array_to_string(j.parents, ','), j.created_by, j.digest, j.trace, o.result,
     g.percent, g.message, p.state = 4 AND EXISTS (SELECT FROM @.cancel x WHERE x.id = j.id),
     CASE WHEN p.changed OR o.state > 5 THEN (
       SELECT json_agg(json_build_array(e.attempt, e.epoch, e.at, e.fault, e.message) ORDER BY e.epoch)::text

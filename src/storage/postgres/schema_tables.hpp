@@ -33,7 +33,7 @@ CREATE TABLE @.job(
   id bigint NOT NULL, lane integer NOT NULL, priority smallint NOT NULL, max_attempts integer NOT NULL,
   run_at bigint NOT NULL, created_at bigint NOT NULL, deadline bigint, timeout bigint, policy smallint,
   unique_states smallint, unique_period bigint, parents bigint[], tags text[], tenant text COLLATE "C",
-  unique_key text COLLATE "C", created_by text, digest text, payload text, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+  unique_key text COLLATE "C", created_by text, digest text, trace text, payload text, PRIMARY KEY (id)) PARTITION BY RANGE (id);
 CREATE INDEX job_lane ON @.job(lane, id);
 CREATE INDEX job_tenant ON @.job(tenant, id) WHERE tenant IS NOT NULL;
 CREATE INDEX job_created ON @.job USING brin(created_at);

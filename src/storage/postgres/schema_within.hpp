@@ -47,7 +47,8 @@ CREATE FUNCTION @.enqueue(
   run_at timestamptz DEFAULT NULL, delay interval DEFAULT NULL, deadline timestamptz DEFAULT NULL,
   max_attempts integer DEFAULT 0, timeout interval DEFAULT NULL, unique_key text DEFAULT NULL,
   unique_period interval DEFAULT NULL, on_conflict text DEFAULT 'skip', tenant text DEFAULT NULL, tags text[] DEFAULT NULL,
-  parents bigint[] DEFAULT NULL, on_parent_failure text DEFAULT 'cancel', created_by text DEFAULT NULL) RETURNS bigint
+  parents bigint[] DEFAULT NULL, on_parent_failure text DEFAULT 'cancel', created_by text DEFAULT NULL,
+  trace text DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -62,6 +63,12 @@ BEGIN
     @.check_text('tenant', tenant, 0, 256), @.check_text('created_by', created_by, 0, 256),
     @.check_text('unique_key', unique_key, 0, 4096);
   PERFORM @.check_text('tags', coalesce(t, ''), 1, 256) FROM unnest(tags) t;
+  -- As TraceContext has it.
+  IF trace <> '' AND (octet_length(trace) > 568 OR trace !~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}( [!-~]([ -~]*[!-~])?)?$'
+      OR trace ~ '^00-(0{32}-|[0-9a-f]{32}-0{16}-)') THEN
+    RAISE EXCEPTION USING ERRCODE = 'QU001', MESSAGE = 'trace|is no W3C traceparent of version 00, with a tracestate after a '
+      'space where there is one';
+  END IF;
   IF octet_length(payload::text) > 1048576 THEN
     RAISE EXCEPTION USING ERRCODE = 'QU001', MESSAGE = 'payload|is longer than 1 MiB';
   ELSIF cardinality(tags) > 32 OR cardinality(parents) > 1000 THEN
@@ -95,7 +102,7 @@ BEGIN
       'lane', @.lane_of(queue, kind), 'priority', priority, 'max_attempts', max_attempts,
       'payload', coalesce(payload, 'null')::text, 'at', @.us(run_at), 'after', CASE WHEN run_at IS NULL THEN @.us(delay) END,
       'deadline_at', @.us(deadline), 'timeout', nullif(@.us(timeout), 0), 'tenant', nullif(tenant, ''),
-      'tags', CASE WHEN cardinality(tags) > 0 THEN tags END, 'created_by', nullif(created_by, ''),
+      'tags', CASE WHEN cardinality(tags) > 0 THEN tags END, 'created_by', nullif(created_by, ''), 'trace', nullif(trace, ''),
       'parents', CASE WHEN cardinality(parents) > 0 THEN parents END, 'policy', nullif(v_policy, 0))
       || CASE WHEN unique_key <> '' THEN jsonb_build_object('key', unique_key, 'period', coalesce(@.us(unique_period), 0),
         'states', 0, 'conflict', v_conflict) ELSE '{}' END))) o WHERE o.tag = 0;

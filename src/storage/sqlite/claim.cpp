@@ -262,6 +262,7 @@ class Claiming {
     claim.tags = std::move(more->tags);
     claim.created_by = std::move(more->created_by);
     claim.digest = std::move(more->digest);
+    claim.trace = std::move(more->trace);
     claim.parents = std::move(more->parents);
     claim.timeout = more->timeout;
   }

@@ -70,6 +70,7 @@ Job as_added(const Query& row, JobId id) {
   job.on_parent_failure = rare->on_parent_failure;
   job.created_by = std::move(rare->created_by);
   job.digest = std::move(rare->digest);
+  job.trace = std::move(rare->trace);
   return job;
 }
 

@@ -17,7 +17,7 @@ std::string more_of(const JobImage& image) {
   const bool plain = job.timeout == Duration::zero() && job.tenant.empty() && job.tags.empty() &&
                      image.unique.key.empty() && job.parents.empty() &&
                      job.on_parent_failure == ParentPolicy::cancel && job.created_by.empty() &&
-                     job.digest.empty();
+                     job.digest.empty() && job.trace.empty();
   if (plain) return {};
   NewJob fields;
   fields.timeout = job.timeout;
@@ -27,6 +27,7 @@ std::string more_of(const JobImage& image) {
   fields.on_parent_failure = job.on_parent_failure;
   fields.created_by = job.created_by;
   fields.digest = job.digest;
+  fields.trace = job.trace;
   return pack_more(fields, job.parents);
 }
 

@@ -17,6 +17,7 @@ enum class Field : std::uint8_t {
   on_parent_failure = 8,
   created_by = 9,
   digest = 10,
+  trace = 11,
 };
 
 class Writer {
@@ -80,6 +81,9 @@ bool read_field(Field field, std::string_view bytes, JobMore& more) {
     case Field::digest:
       more.digest = bytes;
       break;
+    case Field::trace:
+      more.trace = bytes;
+      break;
   }
   return reader.ok();
 }
@@ -119,6 +123,7 @@ std::string pack_more(const NewJob& job, const std::vector<JobId>& parents) {
   writer.number(Field::on_parent_failure, static_cast<std::uint64_t>(job.on_parent_failure));
   writer.text(Field::created_by, job.created_by);
   writer.text(Field::digest, job.digest);
+  writer.text(Field::trace, job.trace);
   return writer.bytes();
 }
 
@@ -129,7 +134,7 @@ std::optional<JobMore> unpack_more(std::string_view bytes) {
     const std::uint64_t field = reader.number();
     const std::string_view value = reader.text();
     if (!reader.ok()) return std::nullopt;
-    if (field == 0 || field > static_cast<std::uint64_t>(Field::digest)) continue;
+    if (field == 0 || field > static_cast<std::uint64_t>(Field::trace)) continue;
     if (!read_field(static_cast<Field>(field), value, more)) return std::nullopt;
   }
   if (!reader.ok()) return std::nullopt;

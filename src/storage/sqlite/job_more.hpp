@@ -20,6 +20,7 @@ struct JobMore {
   ParentPolicy on_parent_failure = ParentPolicy::cancel;
   std::string created_by{};
   std::string digest{};
+  std::string trace{};
 
   /// Whether a job in that state holds its key, if it has one.
   [[nodiscard]] bool protects_key(JobState state) const noexcept;

@@ -121,6 +121,10 @@ class RunState {
   [[nodiscard]] std::vector<NewJob> take_jobs() { return std::move(jobs_); }
   [[nodiscard]] std::vector<Record> take_records() { return std::move(records_); }
 
+  /// The trace that it is in, as a job keeps it: its span's, else its job's. Set before it begins.
+  [[nodiscard]] const std::string& trace() const noexcept { return trace_.empty() ? claim_.trace : trace_; }
+  void set_trace(std::string trace) noexcept { trace_ = std::move(trace); }
+
   /// A pool's worker that runs it, else the processor's name where it was given one; set before it begins.
   std::string worker{};
 
@@ -137,6 +141,7 @@ class RunState {
 
  private:
   Claim claim_;
+  std::string trace_;  // empty: as the job says
   std::mutex stop_mutex_;
   std::stop_source stop_{std::nostopstate};  // until somebody asks for a token
   std::atomic<StopReason> reason_{StopReason::none};
