@@ -127,6 +127,35 @@ void QueueCore::check_count(std::span<const NewJob> jobs) const {
 std::vector<Enqueued> QueueCore::enqueue_prepared(std::vector<NewJob> jobs) {
   if (jobs.empty()) return {};
   check_count(jobs);
+  number(jobs);
+  return answers(jobs, insert(jobs));
+}
+
+std::optional<std::vector<Enqueued>> QueueCore::enqueue_if(std::vector<NewJob> jobs,
+                                                           std::span<const RecordChange> changes) {
+  check_count(jobs);
+  for (NewJob& job : jobs) prepare(job);
+  const JobLimits& limits = config().limits;
+  for (const RecordChange& change : changes) {
+    check_text(change.collection, "changes.collection", limits.text_bytes);
+    check_text(change.key, "changes.key", limits.key_bytes);
+    if (change.value) check_json(*change.value, "changes.value", limits);
+  }
+  number(jobs);
+  EnqueueSpans spans(*this, jobs);
+  const InsertIfResult answer = timed(observers_, storage_.clock(), StorageCall::insert,
+                                      [&] { return storage_.insert_if(jobs, changes); });
+  if (!answer.done) {
+    spans.end_all("not_as_seen");
+    return std::nullopt;
+  }
+  spans.end(answer.jobs);
+  if (!jobs.empty())
+    observers_.tell([&](QueueObserver& observer) { observer.on_enqueued(jobs, answer.jobs); });
+  return answers(jobs, answer.jobs);
+}
+
+void QueueCore::number(std::span<NewJob> jobs) {
   // A batch gets consecutive ids, so that jobs of one lane form one range in the storage.
   const auto unnumbered =
       static_cast<std::size_t>(std::ranges::count_if(jobs, [](const NewJob& job) { return !job.id; }));
@@ -138,7 +167,6 @@ std::vector<Enqueued> QueueCore::enqueue_prepared(std::vector<NewJob> jobs) {
       ++next.value;
     }
   }
-  return answers(jobs, insert(jobs));
 }
 
 std::vector<InsertResult> QueueCore::insert(std::span<NewJob> jobs) {
@@ -225,6 +253,14 @@ EnqueueSpans::~EnqueueSpans() {
   for (const auto& span : spans_)
     if (span != nullptr)
       span->end({.at = now, .failed = true, .outcome = "failed", .message = "the insert failed"});
+}
+
+void EnqueueSpans::end_all(std::string_view outcome) noexcept {
+  if (spans_.empty()) return;
+  const TimePoint now = core_.storage().clock().now();
+  for (const auto& span : spans_)
+    if (span != nullptr) span->end({.at = now, .outcome = outcome});
+  spans_.clear();
 }
 
 void EnqueueSpans::end(std::span<const InsertResult> results) noexcept {

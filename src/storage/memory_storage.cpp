@@ -12,6 +12,7 @@
 #include "storage/memory/jobs.hpp"
 #include "storage/memory/nodes.hpp"
 #include "storage/memory/records.hpp"
+#include "storage/record_changes.hpp"
 
 namespace quern::inline v1 {
 
@@ -319,6 +320,30 @@ bool MemoryStorage::erase_record(std::string_view collection, std::string_view k
     const bool erased = impl_->records.erase(collection, key);
     if (erased) impl_->note_record(collection, key);
     return erased;
+  });
+}
+
+InsertIfResult MemoryStorage::insert_if(std::span<const NewJob> jobs, std::span<const RecordChange> changes) {
+  detail::check(changes);
+  return impl_->alone([&](Call& call) {
+    InsertIfResult result;
+    const auto stand = detail::stand_of(changes, [&](const std::string& collection, const std::string& key) {
+      return impl_->records.get(collection, key);
+    });
+    if (stand == detail::RecordsStand::otherwise ||
+        (stand == detail::RecordsStand::as_wanted && !impl_->jobs.all_there(jobs)))
+      return result;
+    result.done = true;
+    if (!jobs.empty()) result.jobs = impl_->jobs.insert(call, jobs);
+    if (stand == detail::RecordsStand::as_wanted || detail::is_full(result.jobs)) return result;
+    for (const RecordChange& change : changes) {
+      if (change.value)
+        impl_->records.put({change.collection, change.key, *change.value});
+      else
+        impl_->records.erase(change.collection, change.key);
+      impl_->note_record(change.collection, change.key);
+    }
+    return result;
   });
 }
 

@@ -167,10 +167,28 @@ Record RandomLife::record() {
 
 void RandomLife::records() {
   const Record one = record();
+  if (chance(30)) return change_record(one);
   if (chance(70))
     store_->put_record(one);
   else
     store_->erase_record(one.collection, one.key);
+}
+
+void RandomLife::change_record(const Record& wanted) {
+  RecordChange change{.collection = wanted.collection, .key = wanted.key};
+  // Mostly as it is.
+  if (chance(80)) change.seen = store_->get_record(wanted.collection, wanted.key);
+  if (chance(80)) change.value = wanted.value;
+  std::vector<NewJob> jobs(random_.below(3));
+  for (NewJob& job : jobs) {
+    job.id = JobId{next_id_++};
+    job.kind = kinds[random_.below(kinds.size())];
+    job.queue = some("q", queue_count);
+    job.payload = Payload::json(fmt::format("[{}]", job.id.value));
+  }
+  const auto answer = store_->insert_if(jobs, {&change, 1});
+  if (!answer.done) return;
+  for (const NewJob& job : jobs) added_.push_back(job.id);
 }
 
 void RandomLife::prune() {

@@ -138,6 +138,7 @@ void add_claim_cases(Cases& cases);
 void add_fencing_cases(Cases& cases);
 void add_finish_cases(Cases& cases);
 void add_turnover_cases(Cases& cases);
+void add_insert_if_cases(Cases& cases);
 void add_rule_cases(Cases& cases);
 void add_rate_cases(Cases& cases);
 void add_run_cases(Cases& cases);

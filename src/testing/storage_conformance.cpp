@@ -14,6 +14,7 @@ const std::vector<ConformanceCase>& storage_conformance_cases() {
     detail::add_fencing_cases(cases);
     detail::add_finish_cases(cases);
     detail::add_turnover_cases(cases);
+    detail::add_insert_if_cases(cases);
     detail::add_rule_cases(cases);
     detail::add_rate_cases(cases);
     detail::add_run_cases(cases);

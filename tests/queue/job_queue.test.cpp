@@ -24,6 +24,24 @@ struct Note {
 QUERN_FIELDS(Note, text, to)
 }  // namespace
 
+TEST_CASE("of two who enqueue by what they saw in a record one does", "[queue]") {
+  Engine engine;
+  quern::RecordChange change{.collection = "tours", .key = "today", .value = Payload::json("1")};
+  const auto first = engine.queue.enqueue_if({{.kind = "tour"}, {.kind = "tour"}}, {&change, 1});
+  REQUIRE(first);
+  REQUIRE(first->size() == 2);
+  CHECK((*first)[1].added());
+  CHECK(engine.job((*first)[1]).queue == "default");
+  CHECK_FALSE(engine.queue.enqueue_if({{.kind = "tour"}}, {&change, 1}));
+  change.seen = engine.queue.storage().get_record("tours", "today");
+  change.value = Payload::json("2");
+  CHECK(engine.queue.enqueue_if({{.kind = "tour"}}, {&change, 1}));
+  CHECK(engine.queue.count().at(0).count == 3);
+  CHECK_THROWS_AS(engine.queue.enqueue_if({{.kind = ""}}, {&change, 1}), quern::InvalidArgument);
+  change.value = Payload::json("{");
+  CHECK_THROWS_AS(engine.queue.enqueue_if({}, {&change, 1}), quern::InvalidArgument);
+}
+
 TEST_CASE("an enqueued job is found with all that was said of it", "[queue]") {
   Engine engine;
   const auto now = engine.clock.now();

@@ -83,6 +83,10 @@ class ForwardingStorage : public quern::StoragePort {
   bool erase_record(std::string_view collection, std::string_view key) override {
     return inner_.erase_record(collection, key);
   }
+  quern::InsertIfResult insert_if(std::span<const quern::NewJob> jobs,
+                                  std::span<const quern::RecordChange> changes) override {
+    return inner_.insert_if(jobs, changes);
+  }
   void observe(quern::StorageObserver& observer) override { inner_.observe(observer); }
   void unobserve(quern::StorageObserver& observer) override { inner_.unobserve(observer); }
   std::uint64_t foreign_changes() override { return inner_.foreign_changes(); }

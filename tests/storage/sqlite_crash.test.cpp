@@ -94,6 +94,10 @@ void work(const std::string& path, const quern::ManualClock& clock, quern::Manua
     storage.erase(std::vector{extra.id});
     storage.pause("elsewhere");
     storage.put_record({.collection = "c", .key = fmt::format("k{}", round)});
+    const NewJob decided{.id = storage.reserve_ids(1), .kind = "decided"};
+    const quern::RecordChange decision{
+        .collection = "d", .key = fmt::format("k{}", round), .seen = {}, .value = quern::Payload::json("1")};
+    storage.insert_if({&decided, 1}, {&decision, 1});
     storage.prune({.state = JobState::cancelled, .older_than = 0s, .limit = 1});
     storage.retire(node);
     const auto keeper = storage.become_keeper({.name = "k", .host = "h"});

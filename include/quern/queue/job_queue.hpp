@@ -99,6 +99,18 @@ class JobQueue {
   }
   std::vector<Enqueued> enqueue_all(std::vector<NewJob> jobs) { return core_.enqueue(std::move(jobs)); }
 
+  /// Adds jobs and changes records in one transaction, if each record still is as it was seen; none: some record is not, and
+  /// nothing has changed. So of many who decide the same by what stands in a record, one does: read it, decide, and tell
+  /// what you have seen with what it becomes. Where a queue is full no record changes either. Throws as an enqueue.
+  ///
+  ///     const auto seen = queue.storage().get_record("tours", "today");
+  ///     const quern::RecordChange change{"tours", "today", seen, quern::Payload::of(next)};
+  ///     if (!queue.enqueue_if({job}, {&change, 1})) ...  // somebody else was first
+  std::optional<std::vector<Enqueued>> enqueue_if(std::vector<NewJob> jobs,
+                                                  std::span<const RecordChange> changes) {
+    return core_.enqueue_if(std::move(jobs), changes);
+  }
+
   /// Adds jobs within the host's own open transaction: they exist if and only if it commits. Other threads'
   /// and processes' processors notice them after the commit, within their poll interval.
   template <class Tx>

@@ -70,6 +70,10 @@ class QueueCore {
   [[nodiscard]] Enqueued enqueue_one(std::string_view kind, Payload&& payload, const JobDefaults& defaults);
   [[nodiscard]] Enqueued enqueue_one(NewJob& job);
 
+  /// The same where records are as they were seen, which then change with it; none: some record is not.
+  [[nodiscard]] std::optional<std::vector<Enqueued>> enqueue_if(std::vector<NewJob> jobs,
+                                                                std::span<const RecordChange> changes);
+
   /// For jobs of `kind` that name none of their own: queue, attempts and timeout.
   void set_defaults(std::string_view kind, const JobDefaults& defaults);
 
@@ -83,6 +87,7 @@ class QueueCore {
 
   void fill_in(NewJob& job) const;
   void check_count(std::span<const NewJob> jobs) const;
+  void number(std::span<NewJob> jobs);
   [[nodiscard]] std::vector<InsertResult> insert(std::span<NewJob> jobs);
 
   StoragePort& storage_;
@@ -135,6 +140,8 @@ class EnqueueSpans {
   EnqueueSpans& operator=(const EnqueueSpans&) = delete;
   ~EnqueueSpans();
   void end(std::span<const InsertResult> results) noexcept;
+  /// None of them was added, for a reason that is no fault.
+  void end_all(std::string_view outcome) noexcept;
 
  private:
   void begin(Tracer& tracer, std::span<NewJob> jobs);

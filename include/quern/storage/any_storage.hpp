@@ -73,6 +73,7 @@ class StoragePort {
   virtual std::vector<Record> list_records(std::string_view collection, std::string_view after,
                                            std::size_t limit) = 0;
   virtual bool erase_record(std::string_view collection, std::string_view key) = 0;
+  virtual InsertIfResult insert_if(std::span<const NewJob> jobs, std::span<const RecordChange> changes) = 0;
 
   virtual void observe(StorageObserver& observer) = 0;
   virtual void unobserve(StorageObserver& observer) = 0;
@@ -201,6 +202,9 @@ class StorageAdapter final : public StoragePort {
   bool erase_record(std::string_view collection, std::string_view key) override {
     return store_.erase_record(collection, key);
   }
+  InsertIfResult insert_if(std::span<const NewJob> jobs, std::span<const RecordChange> changes) override {
+    return store_.insert_if(jobs, changes);
+  }
 
   void observe(StorageObserver& observer) override { store_.observe(observer); }
   void unobserve(StorageObserver& observer) override { store_.unobserve(observer); }
@@ -292,6 +296,9 @@ class AnyStorage {
   }
   bool erase_record(std::string_view collection, std::string_view key) {
     return port_->erase_record(collection, key);
+  }
+  InsertIfResult insert_if(std::span<const NewJob> jobs, std::span<const RecordChange> changes) {
+    return port_->insert_if(jobs, changes);
   }
   void observe(StorageObserver& observer) { port_->observe(observer); }
   void unobserve(StorageObserver& observer) { port_->unobserve(observer); }

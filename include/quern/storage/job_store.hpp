@@ -187,7 +187,8 @@ concept LimitStore = requires(S& store, const LimitRule& rule, std::string_view 
 /// Small values kept beside the jobs, by collection and key: digests, caches, settings.
 template <class S>
 concept RecordStore = requires(S& store, const Record& record, std::string_view collection,
-                               std::string_view key, std::size_t limit) {
+                               std::string_view key, std::size_t limit, std::span<const NewJob> jobs,
+                               std::span<const RecordChange> changes) {
   // Adds or replaces.
   { store.put_record(record) } -> std::same_as<void>;
   { store.get_record(collection, key) } -> std::same_as<std::optional<Payload>>;
@@ -196,6 +197,12 @@ concept RecordStore = requires(S& store, const Record& record, std::string_view 
   { store.list_records(collection, key, limit) } -> std::same_as<std::vector<Record>>;
   // True when there was one.
   { store.erase_record(collection, key) } -> std::same_as<bool>;
+  // Where every record is as its change has seen it, they change, and the jobs are added as by `insert`, in one
+  // transaction; else nothing happens. Where a queue is full no record changes either, and each job says so. Of callers
+  // who have seen the same, one is the first, and the others have seen what is no more. Sent twice (all records are as
+  // wanted and all jobs are there) it is done once, and the jobs are `repeated`. No record may stand twice among the
+  // changes, else InvalidArgument.
+  { store.insert_if(jobs, changes) } -> std::same_as<InsertIfResult>;
 };
 
 /// How a storage says that something happened.

@@ -67,6 +67,7 @@ class MemoryStorage {
   std::optional<Payload> get_record(std::string_view collection, std::string_view key);
   std::vector<Record> list_records(std::string_view collection, std::string_view after, std::size_t limit);
   bool erase_record(std::string_view collection, std::string_view key);
+  InsertIfResult insert_if(std::span<const NewJob> jobs, std::span<const RecordChange> changes);
 
   void observe(StorageObserver& observer);
   void unobserve(StorageObserver& observer);

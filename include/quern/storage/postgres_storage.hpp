@@ -127,6 +127,7 @@ class PostgresStorage {
   std::optional<Payload> get_record(std::string_view collection, std::string_view key);
   std::vector<Record> list_records(std::string_view collection, std::string_view after, std::size_t limit);
   bool erase_record(std::string_view collection, std::string_view key);
+  InsertIfResult insert_if(std::span<const NewJob> jobs, std::span<const RecordChange> changes);
 
   // The contracts of these stand in backup_store.hpp. The keeper has one more connection, whose session tells
   // the others that it lives: where that ends, somebody else may take the jobs over. Not behind a pooler.

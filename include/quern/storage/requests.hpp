@@ -91,6 +91,20 @@ struct Record {
   Payload value{};
 };
 
+/// A record that is to change if it still is as somebody has seen it.
+struct RecordChange {
+  std::string collection{};
+  std::string key{};
+  std::optional<Payload> seen{};   ///< Its value as it has to be, text for text; none: there has to be none.
+  std::optional<Payload> value{};  ///< What it becomes; none: it goes.
+};
+
+/// What became of an insert that depends on records.
+struct InsertIfResult {
+  bool done = false;                 ///< False: some record was not as seen, and nothing has changed.
+  std::vector<InsertResult> jobs{};  ///< Done: one for each job, in order.
+};
+
 /// How a run ended.
 enum class Outcome : std::uint8_t {
   completed,  ///< Well.

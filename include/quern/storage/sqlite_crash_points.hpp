@@ -28,6 +28,7 @@ enum class SqliteOp : std::uint8_t {
   set_priority,
   erase,
   record,
+  insert_if,
   keeper,
   images,
   migrate,
@@ -38,7 +39,7 @@ enum class SqliteOp : std::uint8_t {
 enum class SqliteMoment : std::uint8_t { begin, written, committed };
 
 /// Every crash point of a SqliteStorage, operation by operation, moment by moment.
-inline constexpr std::array<const char*, 69> sqlite_crash_points{
+inline constexpr std::array<const char*, 72> sqlite_crash_points{
     "sqlite.reserve_ids.begin",
     "sqlite.reserve_ids.written",
     "sqlite.reserve_ids.committed",
@@ -99,6 +100,9 @@ inline constexpr std::array<const char*, 69> sqlite_crash_points{
     "sqlite.record.begin",
     "sqlite.record.written",
     "sqlite.record.committed",
+    "sqlite.insert_if.begin",
+    "sqlite.insert_if.written",
+    "sqlite.insert_if.committed",
     "sqlite.keeper.begin",
     "sqlite.keeper.written",
     "sqlite.keeper.committed",

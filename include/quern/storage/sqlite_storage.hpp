@@ -110,6 +110,7 @@ class SqliteStorage {
   std::optional<Payload> get_record(std::string_view collection, std::string_view key);
   std::vector<Record> list_records(std::string_view collection, std::string_view after, std::size_t limit);
   bool erase_record(std::string_view collection, std::string_view key);
+  InsertIfResult insert_if(std::span<const NewJob> jobs, std::span<const RecordChange> changes);
 
   // The contracts of these stand in backup_store.hpp. The keeper holds a lock (flock) on a file named as this
   // one with "-keeper" behind it, which stays; so a process that forks while it keeps the file must not

@@ -147,6 +147,9 @@ class WriteBehindStorage {
   bool erase_record(std::string_view collection, std::string_view key) {
     return kept().erase_record(collection, key);
   }
+  InsertIfResult insert_if(std::span<const NewJob> jobs, std::span<const RecordChange> changes) {
+    return kept().insert_if(jobs, changes);
+  }
 
   void observe(StorageObserver& observer) { memory_.observe(observer); }
   void unobserve(StorageObserver& observer) { memory_.unobserve(observer); }

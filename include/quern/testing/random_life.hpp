@@ -46,6 +46,7 @@ class RandomLife {
   void erase();
   void queues();
   void records();
+  void change_record(const Record& wanted);
   void prune();
   void lose_node();
 

@@ -222,6 +222,9 @@ class StorageProxy final : public StoragePort {
   bool erase_record(std::string_view collection, std::string_view key) override {
     return call("erase_record", [&] { return inner_.erase_record(collection, key); });
   }
+  InsertIfResult insert_if(std::span<const NewJob> jobs, std::span<const RecordChange> changes) override {
+    return call("insert_if", [&] { return inner_.insert_if(jobs, changes); });
+  }
 
   void observe(StorageObserver& observer) override { inner_.observe(observer); }
   void unobserve(StorageObserver& observer) override { inner_.unobserve(observer); }

@@ -37,6 +37,10 @@ JobId Jobs::reserve_ids(std::size_t count) {
   return first;
 }
 
+bool Jobs::all_there(std::span<const NewJob> jobs) {
+  return std::ranges::all_of(jobs, [&](const NewJob& job) { return find_row(job.id) != nullptr; });
+}
+
 std::vector<InsertResult> Jobs::insert(Call& call, std::span<const NewJob> jobs) {
   if (!is_plain(jobs)) {
     Coming coming;

@@ -59,6 +59,7 @@ class Jobs {
   // finish.cpp
   std::vector<FinishResult> finish(Call& call, std::span<const Finish> finishes,
                                    const std::function<void(const Record&)>& put_record);
+  [[nodiscard]] bool all_there(std::span<const NewJob> jobs);
 
   // commands.cpp
   std::vector<CancelResult> cancel(Call& call, std::span<const JobId> ids, std::string_view who);

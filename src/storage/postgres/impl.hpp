@@ -76,6 +76,7 @@ class PostgresStorage::Impl {
   std::optional<Payload> get_record(std::string_view collection, std::string_view key);
   std::vector<Record> list_records(std::string_view collection, std::string_view after, std::size_t limit);
   bool erase_record(std::string_view collection, std::string_view key);
+  InsertIfResult insert_if(std::span<const NewJob> jobs, std::span<const RecordChange> changes);
 
   // images.cpp
   NodeId become_keeper(const NodeInfo& info);
@@ -166,6 +167,8 @@ class PostgresStorage::Impl {
   void insert_together(const std::vector<InsertCall*>& calls);
   void insert_plain(const std::vector<InsertCall*>& calls);
   std::vector<InsertResult> insert_any(std::span<const NewJob> jobs);
+  InsertIfResult insert_json(const postgres::Statement& statement, std::span<const NewJob> jobs,
+                             const std::string& changes);
   /// Makes the partitions that these ids need, which may lie far apart.
   void make_partitions(const std::vector<JobId>& ids);
   /// Does `work`; once more where the server says that a partition is missing, after those for `ids()` were

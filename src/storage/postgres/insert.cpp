@@ -7,6 +7,7 @@
 #include "storage/postgres/impl.hpp"
 #include "storage/postgres/job_json.hpp"
 #include "storage/postgres/new_jobs.hpp"
+#include "storage/record_changes.hpp"
 
 namespace quern::inline v1 {
 
@@ -22,6 +23,10 @@ const postgres::Statement plain{
     "$13, $14, $15, $16, $17, $18)"};
 const postgres::Statement any_jobs{
     "SELECT * FROM @.insert_any(ROW($1::bigint, $2::bigint, $3::boolean)::@.ctx, $4::text::jsonb)"};
+
+const postgres::Statement if_as_seen{
+    "SELECT * FROM @.insert_if(ROW($1::bigint, $2::bigint, $3::boolean)::@.ctx, $4::text::jsonb, "
+    "$5::text::jsonb)"};
 
 bool is_plain(const NewJob& job) { return job.unique.key.empty() && job.parents.empty(); }
 
@@ -193,6 +198,25 @@ void PostgresStorage::Impl::insert_plain(const std::vector<InsertCall*>& calls) 
 }
 
 std::vector<InsertResult> PostgresStorage::Impl::insert_any(std::span<const NewJob> jobs) {
+  return insert_json(any_jobs, jobs, {}).jobs;
+}
+
+InsertIfResult PostgresStorage::Impl::insert_if(std::span<const NewJob> jobs,
+                                                std::span<const RecordChange> changes) {
+  detail::check(changes);
+  postgres::check_ids(jobs);
+  auto json = nlohmann::json::array();
+  for (const RecordChange& change : changes) {
+    auto& one = json.emplace_back(nlohmann::json{{"c", change.collection}, {"k", change.key}});
+    if (change.seen) one["s"] = change.seen->text();
+    if (change.value) one["v"] = change.value->text();
+  }
+  return with_patience([&] { return insert_json(if_as_seen, jobs, postgres::dump(json)); });
+}
+
+/// `changes`: a parameter more, where there is one.
+InsertIfResult PostgresStorage::Impl::insert_json(const postgres::Statement& statement,
+                                                  std::span<const NewJob> jobs, const std::string& changes) {
   auto json = nlohmann::json::array();
   for (const NewJob& job : jobs) json.push_back(postgres::job_json(job, lane_number(job.queue, job.kind)));
   const std::string text = postgres::dump(json);
@@ -201,11 +225,17 @@ std::vector<InsertResult> PostgresStorage::Impl::insert_any(std::span<const NewJ
     Change change(*this);
     Params params = context(change.events());
     params.add_text(text);
-    std::vector<InsertResult> results(jobs.size());
+    if (!changes.empty()) params.add_text(changes);
+    InsertIfResult answer{.done = true, .jobs = std::vector<InsertResult>(jobs.size())};
+    std::vector<InsertResult>& results = answer.jobs;
     const bool repeated = change
-                              .run(any_jobs, params, Again::patient,
+                              .run(statement, params, Again::patient,
                                    [&](const Result& rows, int row) {
                                      using Effects = postgres::Effects;
+                                     if (rows.small(row, Effects::tag) == 9) {
+                                       answer = {};
+                                       return;
+                                     }
                                      InsertResult& result = results.at(rows.id(row, Effects::n));
                                      result.status =
                                          static_cast<InsertStatus>(rows.small(row, Effects::state));
@@ -218,7 +248,7 @@ std::vector<InsertResult> PostgresStorage::Impl::insert_any(std::span<const NewJ
       }
     }
     change.tell();
-    return results;
+    return answer;
   });
 }
 

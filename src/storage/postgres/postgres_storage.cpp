@@ -151,6 +151,10 @@ std::vector<Record> PostgresStorage::list_records(std::string_view collection, s
 bool PostgresStorage::erase_record(std::string_view collection, std::string_view key) {
   return impl_->erase_record(collection, key);
 }
+InsertIfResult PostgresStorage::insert_if(std::span<const NewJob> jobs,
+                                          std::span<const RecordChange> changes) {
+  return impl_->insert_if(jobs, changes);
+}
 
 NodeId PostgresStorage::become_keeper(const NodeInfo& info) { return impl_->become_keeper(info); }
 void PostgresStorage::write_images(NodeId keeper, ImageSource& source) {

@@ -233,6 +233,55 @@ BEGIN
   RETURN QUERY SELECT * FROM @.add_jobs(c, p_jobs, 0, '{}', '{}');
   PERFORM @.wake(c.origin);
 END $$;
+
+-- The same where records are as they were seen, which then change: c, k a record, s as it was seen, v as it becomes. A
+-- tag 9: one is not.
+CREATE FUNCTION @.insert_if(c @.ctx, p_jobs jsonb, p_changes jsonb) RETURNS SETOF @.out LANGUAGE plpgsql @set AS $$
+DECLARE
+  r record;
+  v_done boolean;
+BEGIN
+  c := @.begin(c);
+  IF EXISTS (SELECT FROM @.queue WHERE max_waiting > 0) THEN
+    PERFORM FROM @.queue WHERE max_waiting > 0 AND name IN (SELECT l.queue FROM @.jobs_of(p_jobs) x
+      JOIN @.lane l ON l.id = x.lane) ORDER BY name FOR NO KEY UPDATE;
+  END IF;
+  BEGIN
+    -- Each waits for whoever is at the record, and then sees what that one has made of it.
+    FOR r IN SELECT x.* FROM jsonb_to_recordset(p_changes) x(c text COLLATE "C", k text COLLATE "C", s text, v text)
+        ORDER BY x.c, x.k LOOP
+      IF r.s IS NULL AND r.v IS NULL THEN
+        v_done := NOT EXISTS (SELECT FROM @.record WHERE collection = r.c AND key = r.k);
+      ELSIF r.s IS NULL THEN
+        INSERT INTO @.record VALUES (r.c, r.k, r.v) ON CONFLICT DO NOTHING;
+        v_done := FOUND;
+      ELSIF r.v IS NULL THEN
+        DELETE FROM @.record WHERE collection = r.c AND key = r.k AND value = r.s;
+        v_done := FOUND;
+      ELSE
+        UPDATE @.record SET value = r.v WHERE collection = r.c AND key = r.k AND value = r.s;
+        v_done := FOUND;
+      END IF;
+      IF NOT v_done THEN RAISE EXCEPTION USING ERRCODE = 'QU009'; END IF;
+    END LOOP;
+    IF NOT @.has_room(c, p_jobs) THEN RAISE EXCEPTION USING ERRCODE = 'QU005'; END IF;
+  EXCEPTION
+    WHEN SQLSTATE 'QU009' THEN  -- QU000 would be all of them
+      -- The same call, sent twice?
+      IF EXISTS (SELECT FROM jsonb_to_recordset(p_changes) x(c text COLLATE "C", k text COLLATE "C", v text)
+            LEFT JOIN @.record y ON y.collection = x.c AND y.key = x.k WHERE y.value IS DISTINCT FROM x.v)
+          OR EXISTS (SELECT FROM @.jobs_of(p_jobs) x WHERE NOT EXISTS (SELECT FROM @.job j WHERE j.id = x.id)) THEN
+        RETURN NEXT ROW(9, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::@.out;
+        RETURN;
+      END IF;
+    WHEN SQLSTATE 'QU005' THEN
+      RETURN QUERY SELECT (@.result(i, 5, NULL)).* FROM generate_series(0, jsonb_array_length(p_jobs) - 1) i;
+      RETURN;
+  END;
+  IF jsonb_array_length(p_jobs) = 0 THEN RETURN; END IF;
+  RETURN QUERY SELECT * FROM @.add_jobs(c, p_jobs, 0, '{}', '{}');
+  PERFORM @.wake(c.origin);
+END $$;
 )sql";
 
 }  // namespace quern::inline v1::postgres

@@ -3,7 +3,9 @@
 #include <map>
 
 #include "quern/core/limits.hpp"
+#include "storage/record_changes.hpp"
 #include "storage/sqlite/operations.hpp"
+#include "storage/sqlite/reading.hpp"
 #include "storage/sqlite/sql.hpp"
 
 namespace quern::inline v1::sqlite {
@@ -204,6 +206,30 @@ std::vector<InsertResult> insert(Work& work, std::span<const NewJob> jobs) {
   if (!has_room(work, jobs)) return {jobs.size(), InsertResult{.status = InsertStatus::queue_full}};
   StandIns stand_ins;
   return insert_checked(work, jobs, stand_ins);
+}
+
+InsertIfResult insert_if(Work& work, std::span<const NewJob> jobs, std::span<const RecordChange> changes) {
+  using detail::RecordsStand;
+  InsertIfResult result;
+  const RecordsStand stand =
+      detail::stand_of(changes, [&](const std::string& collection, const std::string& key) {
+        return get_record(work.db, collection, key);
+      });
+  if (stand == RecordsStand::otherwise) return result;
+  if (stand == RecordsStand::as_wanted) {
+    for (const NewJob& job : jobs)
+      if (!work.db.exists(sql::has_job, job.id)) return result;
+  }
+  result.done = true;
+  if (!jobs.empty()) result.jobs = insert(work, jobs);
+  if (stand == RecordsStand::as_wanted || detail::is_full(result.jobs)) return result;
+  for (const RecordChange& change : changes) {
+    if (change.value)
+      work.db.run(sql::put_record, change.collection, change.key, Blob{change.value->text()});
+    else
+      work.db.run(sql::erase_record, change.collection, change.key);
+  }
+  return result;
 }
 
 }  // namespace quern::inline v1::sqlite

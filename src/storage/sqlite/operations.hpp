@@ -18,6 +18,7 @@ namespace quern::inline v1::sqlite {
 // insert.cpp
 JobId reserve_ids(Connection& db, std::size_t count);
 std::vector<InsertResult> insert(Work& work, std::span<const NewJob> jobs);
+InsertIfResult insert_if(Work& work, std::span<const NewJob> jobs, std::span<const RecordChange> changes);
 /// Throws InvalidArgument for an id out of range or twice, or an unknown parent. `coming`: ids that earlier
 /// batches of the same call bring; those of this one are added.
 void check_batch(Work& work, std::span<const NewJob> jobs, std::set<JobId>& coming);

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "quern/sqlite.hpp"
+#include "storage/record_changes.hpp"
 #include "storage/sqlite/images.hpp"
 #include "storage/sqlite/impl.hpp"
 #include "storage/sqlite/operations.hpp"
@@ -261,6 +262,12 @@ bool SqliteStorage::erase_record(std::string_view collection, std::string_view k
   return impl_->write(SqliteOp::record, 1, [&](Work& work) {
     return work.db.run(sqlite::sql::erase_record, collection, key) != 0;
   });
+}
+
+InsertIfResult SqliteStorage::insert_if(std::span<const NewJob> jobs, std::span<const RecordChange> changes) {
+  detail::check(changes);
+  return impl_->write(SqliteOp::insert_if, jobs.size() + changes.size(),
+                      [&](Work& work) { return sqlite::insert_if(work, jobs, changes); });
 }
 
 NodeId SqliteStorage::become_keeper(const NodeInfo& info) { return impl_->become_keeper(info); }
