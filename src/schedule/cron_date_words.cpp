@@ -33,7 +33,7 @@ std::string days_of_month(const CronFields& fields) {
   } else if (days.size() >= 3 && days.back() - days.front() + 1 == static_cast<int>(days.size())) {
     words.push_back(fmt::format("the {} to the {}", ordinal(days.front()), ordinal(days.back())));
   } else {
-    for (const int day : days) words.push_back("the " + ordinal(day));
+    for (const int day : days) words.push_back(fmt::format("the {}", ordinal(day)));
   }
   for (const int day : elements(fields.near_weekdays))
     words.push_back(fmt::format("the weekday nearest to the {}", ordinal(day)));
@@ -76,7 +76,7 @@ std::string month_names(std::uint32_t set) {
     return fmt::format("from {} to {}", month(values.front()), month(values.back()));
   std::vector<std::string> words;
   for (const int value : values) words.emplace_back(month(value));
-  return "in " + join(words);
+  return fmt::format("in {}", join(words));
 }
 
 std::string years(const CronFields& fields) {
@@ -96,30 +96,32 @@ std::string years(const CronFields& fields) {
   }
   std::vector<std::string> words;
   for (const int value : values) words.push_back(std::to_string(value));
-  return "in " + join(words);
+  return fmt::format("in {}", join(words));
 }
 
 /// Words that "on" does not go with.
-std::string on(const std::string& days) { return days == "every day" ? days : "on " + days; }
+std::string on(const std::string& days) { return days == "every day" ? days : fmt::format("on {}", days); }
 
 }  // namespace
 
 std::string describe_dates(const CronFields& fields) {
   std::string text;
   constexpr std::uint32_t all_months = 0x1ffe;
-  std::string when = fields.months == all_months ? "" : " " + month_names(fields.months);
+  std::string when;
+  if (fields.months != all_months) when = fmt::format(" {}", month_names(fields.months));
   if (fields.any_day && fields.any_weekday) {
     if (says_times(fields)) text = " every day";
   } else if (fields.any_day) {
-    text = " " + on(days_of_week(fields));
+    text = fmt::format(" {}", on(days_of_week(fields)));
   } else if (fields.any_weekday) {
     const std::vector<int> days = elements(fields.days);
     const std::vector<int> in_months = elements(fields.months);
-    if (days.size() == 1 && in_months.size() == 1 && days_of_month(fields) == "the " + ordinal(days[0])) {
+    if (days.size() == 1 && in_months.size() == 1 &&
+        days_of_month(fields) == fmt::format("the {}", ordinal(days[0]))) {
       text = fmt::format(" on {} {}", days[0], month(in_months[0]));
       when.clear();
     } else {
-      text = " " + on(days_of_month(fields));
+      text = fmt::format(" {}", on(days_of_month(fields)));
       if (fields.months == all_months && text.find("month") == std::string::npos && days.size() < 31)
         text += " of the month";
     }
@@ -129,7 +131,7 @@ std::string describe_dates(const CronFields& fields) {
     text = fmt::format(" {}, and also {}", on(days_of_month(fields)), on(days_of_week(fields)));
   }
   text += when;
-  if (!fields.any_year) text += (text.empty() ? " " : ", ") + years(fields);
+  if (!fields.any_year) text += fmt::format("{} {}", text.empty() ? "" : ",", years(fields));
   return text;
 }
 

@@ -83,7 +83,7 @@ std::string describe_time(const CronFields& fields) {
         times.push_back(whole_minutes ? fmt::format("{:02}:{:02}", hour, minute)
                                       : fmt::format("{:02}:{:02}:{:02}", hour, minute, second));
     }
-    return "at " + join(times);
+    return fmt::format("at {}", join(times));
   }
   if (whole_minutes) return minutes_and_hours(sets);
 

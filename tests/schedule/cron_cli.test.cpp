@@ -20,10 +20,15 @@ struct Answer {
 Answer run(const std::string& arguments, const std::string& input = {}) {
   const TempFolder folder;
   quern_test::write_text(folder / "in", input);
-  const auto file = [&](const char* name) { return "'" + (folder / name).string() + "'"; };
-  quern_test::ChildProcess shell({"/bin/sh", "-c",
-                                  "\"" QUERN_TEST_PROGRAMS_DIR "/quern_cron_cli\" " + arguments + " <" +
-                                      file("in") + " >" + file("out") + " 2>" + file("err")});
+  std::string command = "\"" QUERN_TEST_PROGRAMS_DIR "/quern_cron_cli\" ";
+  command += arguments;
+  for (const char* stream : {"<in", ">out", "2>err"}) {
+    const std::string_view text = stream;
+    const std::size_t name = text.find_first_not_of("<>2");
+    command.append(" ").append(text.substr(0, name)).append("'");
+    command.append((folder / std::string(text.substr(name))).string()).append("'");
+  }
+  quern_test::ChildProcess shell({"/bin/sh", "-c", command});
   shell.wait();
   return {shell.exit_code(), quern_test::read_text(folder / "out"), quern_test::read_text(folder / "err")};
 }
