@@ -64,7 +64,10 @@ class ItemReader {
 
   void range(std::size_t begin, int first) {
     if (in.take('-')) {
-      const int most = in.value();
+      const bool by_name = !in.next_is_digit();
+      int most = in.value();
+      // Sunday ends a week as well as it begins one: FRI-SUN.
+      if (by_name && kind_.steps == 7 && most == 0 && first > 0) most = 7;
       if (most < first)
         in.fail_since(begin, fmt::format("the range ends before it begins, which is not allowed; write {}",
                                          split(first, most)));
