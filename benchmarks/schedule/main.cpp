@@ -108,7 +108,16 @@ int main(int argc, char** argv) try {
     }
   });
 
+  measure("schedule.zone.first_find.ns", [](int count) {
+    for (int i = 0; i < count; ++i) {
+      const quern::ZoneDatabase fresh;
+      keep(fresh.find("America/New_York").offset_at(quern::from_us(0)).count());
+    }
+  });
   const quern::ZoneDatabase zones;
+  measure("schedule.zone.find.ns", [&](int count) {
+    for (int i = 0; i < count; ++i) keep(zones.find("America/New_York").offset_at(quern::from_us(0)).count());
+  });
   for (const char* zone : {"UTC", "America/New_York"}) {
     const std::string name = std::string(zone) == "UTC" ? "utc" : "new_york";
     for (const Class& kind : classes)

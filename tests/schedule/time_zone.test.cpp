@@ -1,9 +1,11 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <thread>
 
 #include "quern/core/random.hpp"
 #include "schedule/fixture.hpp"
@@ -246,6 +248,34 @@ TEST_CASE("a reload takes over what has changed and leaves what was given out as
   CHECK(moves.offset_at(at("2025-01-01")) == 1h);
   CHECK(database.find("Stays").same_clocks(stays));
   CHECK(database.find("Breaks").same_clocks(breaks));
+}
+
+TEST_CASE("zones can be asked for while they are reloaded", "[zone]") {
+  const TempFolder folder;
+  std::filesystem::copy_file(system_folder / "Europe/Berlin", folder / "Moves");
+  std::filesystem::copy_file(system_folder / "Asia/Tokyo", folder / "Other");
+  ZoneDatabase database({.folder = folder.path()});
+  std::atomic<bool> done = false;
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i)
+    threads.emplace_back([&] {
+      while (!done) {
+        const auto offset = database.find("Moves").offset_at(at("2025-01-01"));
+        if (offset != 1h && offset != 9h) ++wrong;
+      }
+    });
+  for (int i = 0; i < 50; ++i) {
+    // Put in its place whole, as packages are installed.
+    std::filesystem::copy_file(system_folder / (i % 2 == 0 ? "Asia/Tokyo" : "Europe/Berlin"), folder / "Next",
+                               std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::rename(folder / "Next", folder / "Moves");
+    database.reload();
+  }
+  done = true;
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
+  CHECK(database.generation() > 0);
 }
 
 TEST_CASE("TZDIR names the folder, unless it is not asked for or a folder is", "[zone]") {
