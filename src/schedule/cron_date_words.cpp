@@ -24,14 +24,31 @@ constexpr std::uint8_t work_days = 0x3e;
 constexpr std::uint8_t weekend = 0x41;
 constexpr std::uint8_t whole_week = 0x7f;
 
+bool is_run(const std::vector<int>& days) {
+  return days.size() >= 3 && days.back() - days.front() + 1 == static_cast<int>(days.size());
+}
+
+/// Days from the 1st on, as numbers from 0 on.
+std::vector<int> from_zero(std::vector<int> days) {
+  for (int& day : days) --day;
+  return days;
+}
+
+bool only_days(const CronFields& fields) {
+  return fields.days_from_end == 0 && fields.near_weekdays == 0 && !fields.last_workday;
+}
+
 /// Without "on": "the 1st and the 15th", "the last day of the month".
 std::string days_of_month(const CronFields& fields) {
   std::vector<std::string> words;
   const std::vector<int> days = elements(fields.days);
   if (days.size() == 31) {
     words.push_back("every day"s);
-  } else if (days.size() >= 3 && days.back() - days.front() + 1 == static_cast<int>(days.size())) {
-    words.push_back(fmt::format("the {} to the {}", ordinal(days.front()), ordinal(days.back())));
+  } else if (is_run(days)) {
+    words.push_back(fmt::format("{}the {} to the {}", only_days(fields) ? "from " : "", ordinal(days.front()),
+                                ordinal(days.back())));
+  } else if (const int step = shape_of(from_zero(days), 31).step; step > 0 && days.size() > 4) {
+    words.push_back(fmt::format("every {} day of the month from the 1st", ordinal(step)));
   } else {
     for (const int day : days) words.push_back(fmt::format("the {}", ordinal(day)));
   }
@@ -100,7 +117,9 @@ std::string years(const CronFields& fields) {
 }
 
 /// Words that "on" does not go with.
-std::string on(const std::string& days) { return days == "every day" ? days : fmt::format("on {}", days); }
+std::string on(const std::string& days) {
+  return days == "every day" || days.starts_with("from ") ? days : fmt::format("on {}", days);
+}
 
 }  // namespace
 
@@ -130,6 +149,8 @@ std::string describe_dates(const CronFields& fields) {
   } else {
     text = fmt::format(" {}, and also {}", on(days_of_month(fields)), on(days_of_week(fields)));
   }
+  const bool two_days = !fields.any_day && !fields.any_weekday;
+  if (two_days && !when.empty()) text += ',';
   text += when;
   if (!fields.any_year) text += fmt::format("{} {}", text.empty() ? "" : ",", years(fields));
   return text;

@@ -21,7 +21,9 @@ struct TimeSets {
     return seconds.size() == 1 && minutes.size() * hours.size() <= most_times && hours.size() < 24;
   }
   /// Hours that are better said as a rule: "every 6 hours".
-  [[nodiscard]] bool regular_hours() const { return minutes.size() == 1 && shape_of(hours, 24).step > 0; }
+  [[nodiscard]] bool regular_hours() const {
+    return minutes.size() == 1 && hours.size() > 2 && shape_of(hours, 24).step > 0;
+  }
 };
 
 std::string numbers(const std::vector<int>& values) {
