@@ -1,6 +1,7 @@
 // The cases on which independent implementations of cron agree (data/next.jsonl).
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <ranges>
 
 #include "schedule/fixture.hpp"
 #include "support/catch.hpp"
@@ -104,5 +105,11 @@ TEST_CASE("occurrences are a range that ends with the expression", "[cron]") {
   for (const TimePoint time : schedule.after(quern_test::at("2025-06-01"))) times.push_back(to_rfc3339(time));
   CHECK(times ==
         std::vector<std::string>{"2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "2028-01-01T00:00:00Z"});
-  static_assert(std::forward_iterator<Occurrences::Iterator>);
+
+  static_assert(std::ranges::forward_range<Occurrences>);
+  times.clear();
+  const auto daily = quern_test::schedule("@daily");
+  for (const TimePoint time : daily.after(quern_test::at("2025-06-01")) | std::views::take(2))
+    times.push_back(to_rfc3339(time));
+  CHECK(times == std::vector<std::string>{"2025-06-02T00:00:00Z", "2025-06-03T00:00:00Z"});
 }
