@@ -98,6 +98,7 @@ class QuernConan(ConanFile):
             self._component("postgres", "quern-postgres", ["quern", "libpq::libpq"])
         if self.options.enable_handlers:
             self._component("handlers", "quern-handlers", ["quern", "libcurl::libcurl", "openssl::crypto"])
+        self._component("schedule", "quern-schedule", ["quern"])
         self._component("testing", "quern-testing", ["quern"])
 
     def _component(self, name, library, requires):

@@ -67,6 +67,7 @@ endif()
 if(QUERN_HAS_HANDLERS)
   quern_install_component(handlers "quern's ready-made handlers" "quern" "libcurl libcrypto")
 endif()
+quern_install_component(schedule "Cron expressions in time zones" "quern" "")
 quern_install_component(testing "What tests of a quern host need" "quern" "")
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/quern-config.cmake.in"

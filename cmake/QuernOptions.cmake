@@ -4,6 +4,7 @@
 option(QUERN_BUILD_TESTS "Build the tests (needs Catch2, 2.13 or 3)" ${PROJECT_IS_TOP_LEVEL})
 option(QUERN_BUILD_EXAMPLES "Build the examples" ${PROJECT_IS_TOP_LEVEL})
 option(QUERN_BUILD_BENCHMARKS "Build the benchmarks" OFF)
+option(QUERN_BUILD_FUZZERS "Build the libFuzzer targets (needs clang)" OFF)
 option(QUERN_INSTALL "Install the libraries, headers and package files" ${PROJECT_IS_TOP_LEVEL})
 
 # AUTO: built when its dependencies are found. ON: configuring fails when they are not. OFF: never looked for.

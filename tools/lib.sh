@@ -72,9 +72,9 @@ need() {
     apt-get install -y --no-install-recommends "${packages[@]}"
 }
 
-# What every component needs, for the commands to hand to need.
+# What every component needs, for the commands to hand to need; tzdata is what schedules read.
 # shellcheck disable=SC2034
-library_packages=(libfmt-dev nlohmann-json3-dev libsqlite3-dev libpq-dev libcurl4-openssl-dev libssl-dev)
+library_packages=(libfmt-dev nlohmann-json3-dev libsqlite3-dev libpq-dev libcurl4-openssl-dev libssl-dev tzdata)
 
 # In CI a warning is an error; a user's newer compiler may warn of more than we know.
 # shellcheck disable=SC2034

@@ -12,6 +12,9 @@
 #ifdef CONSUME_POSTGRES
 #include "quern/postgres.hpp"
 #endif
+#ifdef CONSUME_SCHEDULE
+#include "quern/cron.hpp"
+#endif
 
 namespace {
 
@@ -56,10 +59,19 @@ bool postgres_works() {
 bool postgres_works() { return true; }
 #endif
 
+#ifdef CONSUME_SCHEDULE
+bool schedule_works() {
+  const quern::CronSchedule noon(quern::CronExpression::parse("0 12 * * *"));
+  return quern::to_rfc3339(*noon.next(quern::from_us(0))) == "1970-01-01T12:00:00Z";
+}
+#else
+bool schedule_works() { return true; }
+#endif
+
 }  // namespace
 
 int main() {
-  if (!core_works() || !sqlite_works() || !postgres_works()) {
+  if (!core_works() || !sqlite_works() || !postgres_works() || !schedule_works()) {
     std::puts("the package answers wrongly");
     return 1;
   }

@@ -1,0 +1,2 @@
+// The example quern-cron, for its test.
+#include "../../../examples/cron.cpp"
