@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "scheduler.hpp"
+
 namespace {
 
 using quern::CronExpression;
@@ -137,6 +139,7 @@ int main(int argc, char** argv) try {
     const auto workdays = CronExpression::parse("0 9 * * 1-5");
     for (int i = 0; i < count; ++i) keep(static_cast<std::int64_t>(workdays.describe().size()));
   });
+  bench::scheduler();
   return kept == 42 ? 3 : 0;
 } catch (const std::exception& e) {
   std::fprintf(stderr, "quern-bench-schedule: %s\n", e.what());

@@ -175,7 +175,7 @@ std::string Timing::describe() const {
                         window.days == "*" ? "" : "on " + window.days + " ", window.from, window.to);
   }
   if (!spec.except.empty()) text += ", not on " + spec.except.front();
-  if (spec.except.size() > 1) text += fmt::format(" and {} more dates", spec.except.size() - 1);
+  if (spec.except.size() > 1) text += fmt::format(" and {} more", spec.except.size() - 1);
   if (spec.start) text += ", not before " + to_rfc3339(*spec.start);
   if (spec.until) text += ", not after " + to_rfc3339(*spec.until);
   if (spec.jitter > Duration::zero()) text += ", up to " + to_text(spec.jitter) + " later";
