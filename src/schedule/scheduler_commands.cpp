@@ -26,6 +26,18 @@ Timing check_all(const ScheduleSpec& spec, const QueueCore& queue, const ZoneDat
   return {spec.timing, spec.name, zones};
 }
 
+/// From now on there are instants again.
+void resume(StoredSchedule& schedule, const ZoneDatabase& zones, TimePoint now) {
+  ScheduleState& state = schedule.state;
+  std::string fault;
+  if (const auto timing = timing_of(schedule.spec, zones, fault)) {
+    const ScheduleRun run = left_out(*timing, state.handled, now, now, SkipReason::paused);
+    if (run.count > 0) note(state, run);
+  }
+  state.handled = std::max(state.handled, now);
+  state.paused = state.undeclared = false;
+}
+
 [[noreturn]] void unknown(std::string_view name) {
   throw InvalidArgument("name", fmt::format("there is no schedule \"{}\"", name));
 }
@@ -45,9 +57,12 @@ bool SchedulerCore::put(const ScheduleSpec& spec, bool replace, bool declared) {
     if (!schedule) {
       schedule.emplace();
       schedule->state.created = schedule->state.handled = now;
+    } else if (declared && schedule->state.undeclared) {
+      resume(*schedule, zones_, now);
     } else if (schedule->spec == spec && schedule->state.declared == declared) {
       return false;  // as it is
-    } else if (schedule->spec.timing != spec.timing) {
+    }
+    if (schedule->spec.timing != spec.timing) {
       schedule->state.handled = now;
     }
     schedule->spec = spec;
@@ -77,28 +92,32 @@ void SchedulerCore::declare(std::span<const ScheduleSpec> specs, Undeclared othe
       if (others == Undeclared::erase)
         erase(record.name);
       else
-        set_paused(record.name, true);
+        set_paused(record.name, true, true);
     }
     if (page.size() < 1000) return;
   }
 }
 
-bool SchedulerCore::set_paused(std::string_view name, bool paused) {
+void SchedulerCore::tell_zones() const noexcept {
+  try {
+    for (const std::string& problem : zones_.report(clock_.now()).problems)
+      log_to(options_.log, LogLevel::warning, problem);
+  } catch (const std::exception& e) {
+    log_to(options_.log, LogLevel::warning,
+           fmt::format("the zone data could not be looked at: {}", e.what()));
+  }
+}
+
+bool SchedulerCore::set_paused(std::string_view name, bool paused, bool undeclared) {
   bool there = false;
   const TimePoint now = clock_.now();
   const bool done = local_->store.change(name, [&](std::optional<StoredSchedule>& schedule) {
     there = schedule.has_value();
     if (!schedule || schedule->state.paused == paused) return false;
     ScheduleState& state = schedule->state;
-    if (!paused) {
-      std::string fault;
-      if (const auto timing = timing_of(schedule->spec, zones_, fault)) {
-        const ScheduleRun run = left_out(*timing, state.handled, now, now, SkipReason::paused);
-        if (run.count > 0) note(state, run);
-      }
-      state.handled = std::max(state.handled, now);
-    }
+    if (!paused) resume(*schedule, zones_, now);
     state.paused = paused;
+    state.undeclared = undeclared;
     state.changed = now;
     return true;
   });

@@ -423,6 +423,14 @@ TEST_CASE("declared schedules that are no more are paused, erased or kept, and o
   CHECK_FALSE(fleet.status("b").state.paused);
   fleet.scheduler().declare(one, Undeclared::pause);
   CHECK(fleet.status("b").state.paused);
+  // Declared again it goes on; what somebody has paused stays so.
+  fleet.scheduler().pause("a");
+  fleet.pass(2h);
+  fleet.scheduler().declare(both);
+  CHECK_FALSE(fleet.status("b").state.paused);
+  CHECK(fleet.status("b").state.skipped == 2);
+  CHECK(fleet.status("b").next == at("2026-03-02T13:00:00Z"));
+  CHECK(fleet.status("a").state.paused);
   fleet.scheduler().declare(one, Undeclared::erase);
   CHECK_FALSE(fleet.scheduler().find("b"));
   CHECK(fleet.scheduler().find("own"));
@@ -662,6 +670,21 @@ TEST_CASE("in a random life of a fleet each instant has one job or one reason", 
       CHECK(jobs == state.runs);
     }
   }
+}
+
+TEST_CASE("started without zone data a scheduler says so", "[scheduler][threads]") {
+  quern::MemoryStorage storage;
+  quern::JobQueue queue(storage);
+  const quern::ZoneDatabase none({.folder = "/nowhere", .honour_tzdir = false});
+  std::vector<std::string> log;
+  quern::SchedulerOptions options;
+  options.log = {[&](const quern::LogRecord& record) { log.emplace_back(record.message); },
+                 quern::LogLevel::warning};
+  quern::Scheduler scheduler(queue, none, options);
+  scheduler.start();
+  scheduler.stop();
+  REQUIRE(log.size() == 1);
+  CHECK(log[0].find("/nowhere") != std::string::npos);
 }
 
 TEST_CASE("started, a scheduler adds jobs on its own thread", "[scheduler][threads]") {

@@ -95,7 +95,8 @@ inline constexpr std::size_t kept_schedule_runs = 25;
 /// What has become of a schedule so far; kept beside its spec, in one record.
 struct ScheduleState {
   bool paused = false;
-  bool declared = false;  ///< See Scheduler::declare.
+  bool declared = false;    ///< See Scheduler::declare.
+  bool undeclared = false;  ///< Paused, since the program does not declare it any more.
   TimePoint created{};
   TimePoint changed{};        ///< By somebody, not by its runs.
   TimePoint handled{};        ///< All instants up to here are decided.
@@ -108,7 +109,7 @@ struct ScheduleState {
   std::vector<ScheduleRun> recent{};  ///< The last decisions, oldest first.
   friend bool operator==(const ScheduleState&, const ScheduleState&) = default;
 };
-QUERN_FIELDS(ScheduleState, paused, declared, created, changed, handled, runs, skipped, last_job,
+QUERN_FIELDS(ScheduleState, paused, declared, undeclared, created, changed, handled, runs, skipped, last_job,
              lateness_sum, lateness_max, recent)
 
 /// A schedule as it stands.

@@ -59,9 +59,10 @@ class SchedulerCore {
   [[nodiscard]] ClockRef clock() const { return clock_; }
   [[nodiscard]] const std::shared_ptr<Waker>& waker() const noexcept { return waker_; }
 
+  void tell_zones() const noexcept;
   bool put(const ScheduleSpec& spec, bool replace, bool declared);
   void declare(std::span<const ScheduleSpec> specs, Undeclared others);
-  bool set_paused(std::string_view name, bool paused);
+  bool set_paused(std::string_view name, bool paused, bool undeclared = false);
   bool erase(std::string_view name);
   [[nodiscard]] std::optional<ScheduleStatus> find(std::string_view name);
   [[nodiscard]] std::vector<ScheduleStatus> list(std::string_view after, std::size_t limit);
@@ -121,9 +122,12 @@ class Scheduler {
 
   /// Decides what is due as of `now`, up to 256 schedules; says when it wants to be called next. Never throws.
   NextTick tick(TimePoint now) noexcept { return core_.tick(now); }
-  /// Ticks on a thread of its own. Harmless when started. Throws std::system_error where no thread can be had.
+  /// Ticks on a thread of its own; tells the log first where zone data is missing or stale. Harmless when started. Throws
+  /// std::system_error where no thread can be had.
   void start() {
-    if (!runner_.running()) runner_.start(core_, core_.clock(), core_.waker());
+    if (runner_.running()) return;
+    core_.tell_zones();
+    runner_.start(core_, core_.clock(), core_.waker());
   }
   /// Ends the thread after a tick that is under way. Can be started again.
   void stop() noexcept { runner_.stop(); }
@@ -135,7 +139,7 @@ class Scheduler {
   /// count from now on. Throws as `create`.
   void upsert(const ScheduleSpec& spec) { core_.put(spec, true, false); }
   /// The schedules that the program itself has, to be told at each start: each as by `upsert`; and what becomes of those that
-  /// were declared before, and are not any more. Throws as `create`; then nothing has changed if a spec is faulty.
+  /// were declared before, and are not any more. One that was paused for that, and is declared again, goes on. Throws as `create`; then nothing has changed if a spec is faulty.
   void declare(std::span<const ScheduleSpec> specs, Undeclared others = Undeclared::pause) {
     core_.declare(specs, others);
   }
