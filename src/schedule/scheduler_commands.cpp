@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -15,6 +17,9 @@ namespace {
 constexpr std::size_t most_previewed = 10'000;
 constexpr std::size_t most_backfilled = 100'000;
 constexpr std::size_t most_tags = 31;
+constexpr std::size_t most_looked_at = 1'000'000;
+constexpr std::size_t most_pile_ups = 100;
+constexpr std::size_t most_named = 10;
 
 /// Throws where the spec or the job that it makes is faulty.
 Timing check_all(const ScheduleSpec& spec, const QueueCore& queue, const ZoneDatabase& zones) {
@@ -181,6 +186,39 @@ std::vector<ScheduledTime> SchedulerCore::preview(const ScheduleSpec& spec, Time
     offset = now;
   }
   return times;
+}
+
+std::vector<PileUp> SchedulerCore::pile_ups(TimePoint from, TimePoint to, std::size_t least) {
+  if (least < 2) throw InvalidArgument("least", fmt::format("is {}; allowed is 2 or more", least));
+  std::map<TimePoint, PileUp> by_instant;
+  std::size_t looked = 0;
+  std::string after;
+  while (true) {
+    const auto page = list(after, 1000);
+    for (const ScheduleStatus& status : page) {
+      after = status.spec.name;
+      if (!status.next) continue;
+      const Timing timing(status.spec.timing, status.spec.name, zones_);
+      const TimePoint before = from == TimePoint::min() ? from : from - Duration(1);
+      for (auto instant = timing.next(before); instant && *instant <= to; instant = timing.next(*instant)) {
+        if (++looked > most_looked_at)
+          throw InvalidArgument("to", fmt::format("there are more than {} instants from {} to {}",
+                                                  most_looked_at, to_rfc3339(from), to_rfc3339(to)));
+        PileUp& here = by_instant[*instant];
+        if (++here.schedules <= most_named) here.names.push_back(status.spec.name);
+      }
+    }
+    if (page.size() < 1000) break;
+  }
+  std::vector<PileUp> found;
+  for (auto& [instant, here] : by_instant) {
+    if (here.schedules < least) continue;
+    here.instant = instant;
+    found.push_back(std::move(here));
+  }
+  std::ranges::stable_sort(found, std::greater<>(), &PileUp::schedules);
+  if (found.size() > most_pile_ups) found.resize(most_pile_ups);
+  return found;
 }
 
 Enqueued SchedulerCore::trigger(std::string_view name, const TriggerOptions& options) {

@@ -543,6 +543,32 @@ TEST_CASE("a preview shows the next instants, and where clocks shift", "[schedul
   CHECK_FALSE(times[2].shifted);
 }
 
+TEST_CASE("instants at which many schedules come are found, those with the most first", "[scheduler]") {
+  Fleet fleet;
+  for (int i = 0; i < 12; ++i)
+    fleet.scheduler().create(spec({.cron = "0 9 * * *"}, "nine" + std::to_string(10 + i)));
+  for (int i = 0; i < 3; ++i)
+    fleet.scheduler().create(spec({.cron = "0 9 * * MON"}, "weekly" + std::to_string(i)));
+  fleet.scheduler().create(every(1h, "hourly"));
+  fleet.scheduler().create(spec({.cron = "0 9 * * *"}, "quiet"));
+  fleet.scheduler().pause("quiet");
+  // Monday to Wednesday.
+  const auto found = fleet.scheduler().pile_ups(at("2026-03-09T00:00:00Z"), at("2026-03-11T09:00:00Z"));
+  REQUIRE(found.size() == 3);
+  CHECK(found[0].instant == at("2026-03-09T09:00:00Z"));
+  CHECK(found[0].schedules == 16);
+  CHECK(found[0].names.size() == 10);
+  CHECK(found[0].names[0] == "hourly");
+  CHECK(found[1].instant == at("2026-03-10T09:00:00Z"));
+  CHECK(found[1].schedules == 13);
+  CHECK(found[2].instant == at("2026-03-11T09:00:00Z"));
+  CHECK(fleet.scheduler().pile_ups(at("2026-03-09T00:00:00Z"), at("2026-03-10T00:00:00Z"), 17).empty());
+  CHECK_THROWS_AS(fleet.scheduler().pile_ups(at("2026-01-01T00:00:00Z"), at("2199-01-01T00:00:00Z")),
+                  quern::InvalidArgument);
+  CHECK_THROWS_AS(fleet.scheduler().pile_ups(at("2026-01-01T00:00:00Z"), at("2026-01-01T00:00:00Z"), 1),
+                  quern::InvalidArgument);
+}
+
 TEST_CASE("a faulty schedule is refused, with the field that is at fault", "[scheduler]") {
   Fleet fleet;
   const auto field_of = [&](const ScheduleSpec& faulty) -> std::string {

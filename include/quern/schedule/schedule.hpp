@@ -130,6 +130,13 @@ struct ScheduledTime {
       false;  ///< The clocks have shifted since the one before (of the first: since the time that was asked from).
 };
 
+/// An instant at which many schedules come.
+struct PileUp {
+  TimePoint instant{};
+  std::size_t schedules = 0;
+  std::vector<std::string> names{};  ///< The first ten of them, by name.
+};
+
 /// Something about a schedule, told by the node that has decided it, after it is in the storage.
 struct ScheduleEvent {
   std::string schedule{};

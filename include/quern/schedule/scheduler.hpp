@@ -68,6 +68,7 @@ class SchedulerCore {
   [[nodiscard]] std::vector<ScheduleStatus> list(std::string_view after, std::size_t limit);
   [[nodiscard]] std::vector<ScheduledTime> preview(const ScheduleSpec& spec, TimePoint from,
                                                    std::size_t count);
+  [[nodiscard]] std::vector<PileUp> pile_ups(TimePoint from, TimePoint to, std::size_t least);
   Enqueued trigger(std::string_view name, const TriggerOptions& options);
   std::size_t backfill(std::string_view name, TimePoint from, TimePoint to, std::size_t limit);
 
@@ -159,6 +160,13 @@ class Scheduler {
   [[nodiscard]] std::vector<ScheduledTime> preview(const ScheduleSpec& spec, TimePoint from,
                                                    std::size_t count = 10) {
     return core_.preview(spec, from, count);
+  }
+
+  /// The instants from `from` to `to`, both included, at which `least` (2 or more) schedules or more come, those with the most
+  /// first, up to 100; paused ones don't count. `H` and `jitter` spread them. Looks at each instant: some 100 ns for
+  /// one. Throws InvalidArgument where there are more than a million in that time.
+  [[nodiscard]] std::vector<PileUp> pile_ups(TimePoint from, TimePoint to, std::size_t least = 10) {
+    return core_.pile_ups(from, to, least);
   }
 
   /// Adds the schedule's job now, also where it is paused or busy; its instants go on as they would. Throws InvalidArgument
