@@ -25,9 +25,13 @@ std::string_view to_string(SystemEventType type) noexcept {
     case SystemEventType::kind_without_handler:
       return "kind_without_handler";
     case SystemEventType::config_reloaded:
+      return "config_reloaded";
+    case SystemEventType::schedule_executed:
+      return "schedule_executed";
+    case SystemEventType::schedule_skipped:
       break;
   }
-  return "config_reloaded";
+  return "schedule_skipped";
 }
 
 std::string to_json(const JobEvent& event) {
@@ -58,6 +62,9 @@ std::string to_json(const JobEvent& event) {
 std::string to_json(const SystemEvent& event) {
   Json json{{"type", to_string(event.type)}, {"at", to_rfc3339(event.at)}};
   if (!event.kind.empty()) json["kind"] = event.kind;
+  if (!event.schedule.empty()) json["schedule"] = event.schedule;
+  if (event.instant) json["instant"] = to_rfc3339(*event.instant);
+  if (event.job) json["job"] = to_string(event.job);
   json["message"] = event.message;
   return dumped(json);
 }

@@ -8,6 +8,7 @@
 
 #include "fixture.hpp"
 #include "quern/core/random.hpp"
+#include "quern/service/schedule_events.hpp"
 #include "quern/storage/memory_storage.hpp"
 #include "quern/testing/storage_proxy.hpp"
 #include "support/catch.hpp"
@@ -567,6 +568,37 @@ TEST_CASE("instants at which many schedules come are found, those with the most 
                   quern::InvalidArgument);
   CHECK_THROWS_AS(fleet.scheduler().pile_ups(at("2026-01-01T00:00:00Z"), at("2026-01-01T00:00:00Z"), 1),
                   quern::InvalidArgument);
+}
+
+TEST_CASE("what schedules do is told among the events of a service", "[scheduler]") {
+  Fleet fleet;
+  quern::ServiceEvents events(fleet.port);
+  std::vector<std::string> told;
+  std::mutex mutex;
+  std::condition_variable changed;
+  const auto subscription = events.subscribe<quern::SystemEvent>([&](const quern::SystemEvent& event) {
+    const std::lock_guard lock(mutex);
+    told.push_back(to_json(event));
+    changed.notify_all();
+  });
+  quern::SchedulerOptions options;
+  options.on_event = quern::publish_to(events);
+  quern::Scheduler scheduler(fleet[0].queue, zones(), options);
+  ScheduleSpec hourly = every(1h);
+  hourly.when_busy = WhenBusy::skip;
+  scheduler.create(hourly);
+  fleet.clock.advance(1h + 2s);
+  scheduler.tick(fleet.clock.now());
+  fleet.clock.advance(1h);
+  scheduler.tick(fleet.clock.now());
+  std::unique_lock lock(mutex);
+  REQUIRE(changed.wait_for(lock, 30s, [&] { return told.size() == 2; }));
+  const std::string id = to_string(fleet.jobs()[0].id);
+  CHECK(told[0] == R"({"type":"schedule_executed","at":"2026-03-02T11:00:02Z","schedule":"s",)"
+                   R"("instant":"2026-03-02T11:00:00Z","job":")" +
+                       id + R"(","message":"added its job 2s after its instant"})");
+  CHECK(told[1] == R"({"type":"schedule_skipped","at":"2026-03-02T12:00:02Z","schedule":"s",)"
+                   R"("instant":"2026-03-02T12:00:00Z","message":"1 instant left out: busy"})");
 }
 
 TEST_CASE("a faulty schedule is refused, with the field that is at fault", "[scheduler]") {

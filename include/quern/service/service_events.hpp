@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +22,8 @@ enum class SystemEventType : std::uint8_t {
   service_stopped,
   kind_without_handler,  ///< Jobs of this kind wait, and no node that is alive can run them.
   config_reloaded,
+  schedule_executed,  ///< A scheduler has added a schedule's job; see schedule_events.hpp.
+  schedule_skipped,   ///< It has left out one of its instants, or several in a row.
 };
 /// "service_started", "service_stopped", ...
 [[nodiscard]] std::string_view to_string(SystemEventType type) noexcept;
@@ -31,6 +34,10 @@ struct SystemEvent {
   TimePoint at{};
   std::string kind{};     ///< kind_without_handler
   std::string message{};  ///< For people.
+  // schedule_executed, schedule_skipped:
+  std::string schedule{};
+  JobId job{};                         ///< 0: none.
+  std::optional<TimePoint> instant{};  ///< The first of several.
 };
 
 /// Whatever a service tells of.
