@@ -14,6 +14,8 @@ std::string_view to_string(SkipReason reason) noexcept {
       return "missed";
     case SkipReason::busy:
       return "busy";
+    case SkipReason::conflict:
+      return "conflict";
     case SkipReason::ended:
       return "ended";
     case SkipReason::paused:

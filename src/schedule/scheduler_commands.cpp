@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 #include <map>
 #include <set>
 #include <utility>
@@ -216,7 +215,9 @@ std::vector<PileUp> SchedulerCore::pile_ups(TimePoint from, TimePoint to, std::s
     here.instant = instant;
     found.push_back(std::move(here));
   }
-  std::ranges::stable_sort(found, std::greater<>(), &PileUp::schedules);
+  std::ranges::sort(found, [](const PileUp& a, const PileUp& b) {
+    return a.schedules != b.schedules ? a.schedules > b.schedules : a.instant < b.instant;
+  });
   if (found.size() > most_pile_ups) found.resize(most_pile_ups);
   return found;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "quern/core/error.hpp"
@@ -110,10 +111,17 @@ void SchedulerCore::fire(TimePoint now) {
   for (auto next = local.due.begin();
        next != local.due.end() && next->first <= now && names.size() < most_together; ++next)
     names.push_back(next->second);
+  // Where they must not run beside each other, the more urgent ones are first.
+  std::ranges::sort(names, {}, [&](const std::string& name) {
+    const ScheduleEntry& entry = local.entries.at(name);
+    return std::tuple(entry.record.value ? entry.record.value->spec.priority : 0, entry.next,
+                      std::string_view(name));
+  });
+  BusyQueues busy(queue_);
   std::vector<ScheduleDecision> decisions;
   for (const std::string& name : names) {
     ScheduleEntry& entry = local.entries.at(name);
-    if (auto decision = decide(queue_, entry, now, options_))
+    if (auto decision = decide(queue_, entry, now, options_, busy))
       decisions.push_back(std::move(*decision));
     else
       local.put_off(entry, entry.timing->next(std::max(now, entry.record.value->state.handled)));

@@ -21,8 +21,8 @@ std::optional<JobState> last_state(QueueCore& queue, std::uint64_t last_job) {
 /// Goes through the instants of a plan, as they follow each other.
 class Deciding {
  public:
-  Deciding(QueueCore& queue, const ScheduleEntry& entry, TimePoint now)
-      : queue_(queue), entry_(entry), now_(now), spec_(entry.record.value->spec) {
+  Deciding(QueueCore& queue, const ScheduleEntry& entry, TimePoint now, BusyQueues& busy)
+      : queue_(queue), entry_(entry), now_(now), busy_(busy), spec_(entry.record.value->spec) {
     decision_.before = entry.record;
     decision_.after = *entry.record.value;
     if (spec_.when_busy != WhenBusy::allow) last_ = last_state(queue, decision_.after.state.last_job);
@@ -36,6 +36,10 @@ class Deciding {
 
   void run(TimePoint instant) {
     ScheduleState& state = decision_.after.state;
+    if (spec_.skip_if_queue_busy && busy_.has(spec_.queue)) {
+      decided({.instant = instant, .last = instant, .decided = now_, .reason = SkipReason::conflict});
+      return;
+    }
     NewJob job = job_of(spec_);
     if (last_ && !is_terminal(*last_)) {
       const bool waits = *last_ != JobState::running;
@@ -56,6 +60,7 @@ class Deciding {
     job.run_at = When::at(entry_.timing->due(instant));
     if (spec_.when_busy != WhenBusy::allow) last_ = JobState::blocked;
     decided({.instant = instant, .last = instant, .decided = now_, .job = job.id.value});
+    busy_.add(spec_.queue);
     decision_.jobs.push_back(std::move(job));
   }
 
@@ -68,12 +73,20 @@ class Deciding {
   QueueCore& queue_;
   const ScheduleEntry& entry_;
   const TimePoint now_;
+  BusyQueues& busy_;
   const ScheduleSpec& spec_;
   std::optional<JobState> last_{};
   ScheduleDecision decision_{};
 };
 
 }  // namespace
+
+bool BusyQueues::has(const std::string& name) {
+  if (!std::exchange(asked_, true))
+    for (const JobCount& count : queue_.storage().count())
+      if (!is_terminal(count.state)) got_.insert(count.queue);
+  return got_.contains(name);
+}
 
 std::optional<Timing> timing_of(const ScheduleSpec& spec, const ZoneDatabase& zones, std::string& fault) {
   try {
@@ -100,13 +113,13 @@ NewJob job_of(const ScheduleSpec& spec) {
 }
 
 std::optional<ScheduleDecision> decide(QueueCore& queue, const ScheduleEntry& entry, TimePoint now,
-                                       const SchedulerOptions& options) {
+                                       const SchedulerOptions& options, BusyQueues& busy) {
   if (!entry.timing || !entry.record.value) return std::nullopt;
   const StoredSchedule& stored = *entry.record.value;
   SchedulePlan plan =
       plan_of(*entry.timing, stored.spec, stored.state, now, options.missed_after, options.set_back);
   if (plan.run.empty() && plan.skipped.empty()) return std::nullopt;
-  Deciding deciding(queue, entry, now);
+  Deciding deciding(queue, entry, now, busy);
   // In the order of time, as they are remembered.
   auto skipped = plan.skipped.begin();
   for (const TimePoint instant : plan.run) {

@@ -39,9 +39,24 @@ struct ScheduleDecision {
 /// The job that an instant gets, not numbered.
 [[nodiscard]] NewJob job_of(const ScheduleSpec& spec);
 
+/// The queues in which jobs wait or run, asked of the storage once, and with those that get one now.
+class BusyQueues {
+ public:
+  explicit BusyQueues(QueueCore& queue) : queue_(queue) {}
+  /// Throws StorageError.
+  [[nodiscard]] bool has(const std::string& name);
+  void add(const std::string& name) { got_.insert(name); }
+
+ private:
+  QueueCore& queue_;
+  bool asked_ = false;
+  std::set<std::string> got_{};
+};
+
 /// None: nothing is to be decided now. Throws StorageError.
 [[nodiscard]] std::optional<ScheduleDecision> decide(QueueCore& queue, const ScheduleEntry& entry,
-                                                     TimePoint now, const SchedulerOptions& options);
+                                                     TimePoint now, const SchedulerOptions& options,
+                                                     BusyQueues& busy);
 
 /// All of them in one transaction; false: nothing has changed, since one of the records is not as it was read, a queue is
 /// full, or a job that one has to wait for is gone. Throws StorageError.

@@ -356,6 +356,28 @@ TEST_CASE("a running job that is cancelled by the next instant is asked to stop"
   CHECK(jobs[1].state == JobState::blocked);
 }
 
+TEST_CASE("of schedules that must not run beside each other the more urgent one has its job", "[scheduler]") {
+  Fleet fleet;
+  for (int i = 0; i < 3; ++i) {
+    ScheduleSpec one = every(1h, "s" + std::to_string(i));
+    one.queue = "alone";
+    one.priority = 5 - i;
+    one.skip_if_queue_busy = true;
+    fleet.scheduler().create(one);
+  }
+  fleet.scheduler().create(every(1h, "other"));
+  fleet.pass(1h);
+  REQUIRE(fleet.jobs().size() == 2);
+  CHECK(fleet.status("s2").state.runs == 1);
+  CHECK(fleet.status("s0").state.recent.at(0).reason == SkipReason::conflict);
+  CHECK(fleet.status("s1").state.skipped == 1);
+  fleet.pass(1h);
+  CHECK(fleet.status("s2").state.runs == 1);  // its own job still waits
+  for (const quern::Job& job : fleet.jobs()) fleet.port.cancel(std::vector{job.id}, "test");
+  fleet.pass(1h);
+  CHECK(fleet.status("s2").state.runs == 2);
+}
+
 TEST_CASE("a paused schedule has no instants, and leaves out those that passed", "[scheduler]") {
   Fleet fleet;
   fleet.scheduler().create(every(1h));

@@ -49,11 +49,15 @@ struct ScheduleSpec {
   std::size_t missed_limit = 100;  ///< Of `all`: 1 to 1000.
   Duration missed_within{0};       ///< Only what is no later than this is made up for; 0: however late.
   WhenBusy when_busy = WhenBusy::allow;
+  /// An instant is left out while any job of its queue waits or runs. For schedules that must not run beside each other: they
+  /// share a queue, and a rule lets one job of it run at once (docs/scheduler.md). Of those that come together the more
+  /// urgent one has its job.
+  bool skip_if_queue_busy = false;
   std::uint64_t max_runs = 0;  ///< So many jobs at most; 0: any number.
   friend bool operator==(const ScheduleSpec&, const ScheduleSpec&) = default;
 };
 QUERN_FIELDS(ScheduleSpec, name, timing, kind, payload, queue, priority, tenant, tags, max_attempts, timeout,
-             missed, missed_limit, missed_within, when_busy, max_runs)
+             missed, missed_limit, missed_within, when_busy, skip_if_queue_busy, max_runs)
 
 /// A schedule of a typed job.
 template <TypedJob T>
@@ -71,6 +75,7 @@ enum class SkipReason : std::uint8_t {
   none,            ///< It has one.
   missed,          ///< It passed while nobody looked, and is not made up for.
   busy,            ///< The last job had not ended.
+  conflict,        ///< Another job of its queue waited or ran.
   ended,           ///< All runs that there may be have been.
   paused,          ///< The schedule was paused.
   clock_set_back,  ///< The clock had been ahead for long, and all until then had been decided.
