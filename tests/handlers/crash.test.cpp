@@ -176,6 +176,15 @@ TEST_CASE(
   }
   for (const auto& [digest, count] : deliveries) CHECK(count == 1);
 
+  // The record of turns and their jobs changed together, or not at all.
+  const auto last_turn = storage.get_record("turns", "last");
+  REQUIRE(last_turn.has_value());
+  std::set<int> turns;
+  quern::JobFilter of_turns{.kind = "turn", .limit = 10'000};
+  for (const auto& job : queue.list(of_turns).jobs) CHECK(turns.insert(job.payload.as<int>()).second);
+  CHECK(turns.size() == static_cast<std::size_t>(last_turn->as<int>()));
+  CHECK(*turns.rbegin() == last_turn->as<int>());
+
   // Nobody counts rows, so the counters must have kept up through all of it.
   std::map<quern::JobState, std::uint64_t> counted;
   for (const auto& count : queue.count())

@@ -73,6 +73,7 @@ int main(int argc, char** argv) {
       context.step("work", [] { return 7; });
       log_run(runs, "end", context);
     });
+    handlers.on("turn", [](quern::JobContext&) {});
     handlers.on("fail-once", [&](quern::JobContext& context) {
       if (context.step("first", [&] { return context.fence(); }) == context.fence())
         throw std::runtime_error("first");
@@ -130,6 +131,16 @@ int main(int argc, char** argv) {
       queue.erase(scrap);
       storage.prune({.state = quern::JobState::cancelled});
       storage.put_record({"noise", "key", quern::Payload::of(1)});
+      // A job for each number, by whoever comes first.
+      for (bool done = false; !done;) {
+        const auto seen = storage.get_record("turns", "last");
+        const auto turn = quern::Payload::of(seen ? seen->as<int>() + 1 : 1);
+        const quern::RecordChange change{.collection = "turns", .key = "last", .seen = seen, .value = turn};
+        if (const auto added = queue.enqueue_if({{.kind = "turn", .payload = turn}}, {&change, 1})) {
+          keep("turn", added->front().id);
+          done = true;
+        }
+      }
       // A node that ends one run by itself and stops with another in hand, which is rescued here, however short
       // this life is.
       const std::vector<quern::JobId> both{queue.enqueue("noise", quern::Payload(), {.queue = "side"}).id,
