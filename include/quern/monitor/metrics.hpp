@@ -88,7 +88,7 @@ struct Metrics {
   std::vector<ReadyAge> oldest_ready{};  ///< By (queue, kind), as of then; where jobs are ready at all.
   std::vector<QueueStatus> queues{};
   std::vector<LimitStatus> limits{};  ///< The rules over all nodes, by name, as of then.
-  std::size_t nodes = 0;  ///< Alive.
+  std::size_t nodes = 0;              ///< Alive.
   /// One for each queue and kind that has a run of a job which was added longer ago than
   /// `MonitorOptions::long_run`; in the order of (queue, kind).
   std::vector<LongestRun> longest_runs{};
