@@ -257,7 +257,8 @@ TEST_CASE("when the fork server is killed its runs have failed and the next jobs
 TEST_CASE("when nothing can fork any more an isolated job waits at no cost and says why", "[isolation]") {
   IsolatedEngine engine;
   engine.on("server", [](JobContext&) { return JobResult::completed(nlohmann::json(::getppid())); });
-  engine.start();
+  // None waits for a job: one that was forked a moment ago would still have the server's end of the line.
+  engine.start({.ready = 0});
   const auto server = engine.run("server").result->as<pid_t>();
   const auto guard = process_line(server)->parent;
   const WatchedProcess serving(server);
