@@ -46,7 +46,7 @@ LogRecord about(const RunState& run, LogLevel level, std::string_view message) {
           .attempt = claim.attempt,
           .worker = run.worker,
           .node = claim.ref.node.value,
-          .trace = run.trace()};
+          .trace = claim.trace};
 }
 
 std::optional<LogLevel> RunState::least_logged() const noexcept {
@@ -82,6 +82,7 @@ void RunState::log(LogLevel level, std::string_view message, std::span<const Log
     const LogSetup* const setup = log_setup_.load();
     if (setup == nullptr) return;
     LogRecord record = about(*this, level, shown);
+    record.trace = trace();
     record.fields = shown_fields;
     record.handler = true;
     log_to(setup->sink, record);

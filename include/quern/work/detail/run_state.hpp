@@ -121,7 +121,8 @@ class RunState {
   [[nodiscard]] std::vector<NewJob> take_jobs() { return std::move(jobs_); }
   [[nodiscard]] std::vector<Record> take_records() { return std::move(records_); }
 
-  /// The trace that it is in, as a job keeps it: its span's, else its job's. Set before it begins.
+  /// The trace that it is in, as a job keeps it: its span's, else its job's. For its handler's threads: set before that is
+  /// called.
   [[nodiscard]] const std::string& trace() const noexcept { return trace_.empty() ? claim_.trace : trace_; }
   void set_trace(std::string trace) noexcept { trace_ = std::move(trace); }
 
