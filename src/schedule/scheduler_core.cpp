@@ -63,7 +63,8 @@ NextTick SchedulerCore::tick(TimePoint now) noexcept {
 
 void SchedulerCore::refresh(TimePoint now) {
   Local& local = *local_;
-  const bool set_back = now < local.last_tick;
+  // So far that what has been decided may count no more; a small step back changes nothing.
+  const bool set_back = local.last_tick != TimePoint::min() && now + options_.set_back < local.last_tick;
   local.last_tick = now;
   if (!reload_.exchange(false) && !set_back && now < local.look_at && local.loaded) return;
   const std::uint64_t generation = zones_.generation();

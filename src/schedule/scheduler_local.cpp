@@ -48,11 +48,7 @@ class Deciding {
         return;
       }
       const JobId last{state.last_job};
-      if (spec_.when_busy == WhenBusy::cancel) {
-        // One of this very decision is replaced by not being made.
-        const auto mine = std::ranges::find(decision_.jobs, last, &NewJob::id);
-        if (mine == decision_.jobs.end()) decision_.cancel.push_back(last);
-      }
+      if (spec_.when_busy == WhenBusy::cancel) decision_.cancel.push_back(last);
       job.parents = {last};
       job.on_parent_failure = ParentPolicy::run;
     }

@@ -341,6 +341,32 @@ TEST_CASE("of a job that runs one waits for its end, where one is queued", "[sch
   CHECK(fleet.jobs()[1].state == JobState::ready);
 }
 
+TEST_CASE("of missed instants that are made up for together the next one cancels the one before",
+          "[scheduler]") {
+  Fleet fleet;
+  ScheduleSpec hourly = every(1h);
+  hourly.missed = MissedRuns::all;
+  hourly.when_busy = WhenBusy::cancel;
+  fleet.scheduler().create(hourly);
+  fleet.settle();
+  fleet.clock.advance(3h + 30min);
+  fleet.settle();
+  std::vector<JobState> states;
+  for (const quern::Job& job : fleet.jobs()) states.push_back(job.state);
+  CHECK(states == std::vector{JobState::cancelled, JobState::cancelled, JobState::ready});
+}
+
+TEST_CASE("a clock that is set back a little reads no schedule anew", "[scheduler]") {
+  Fleet fleet;
+  fleet.scheduler().create(every(1h));
+  fleet.settle();
+  std::map<std::string, int> calls;
+  fleet[0].storage.before = [&](std::string_view call) { ++calls[std::string(call)]; };
+  fleet.clock.set_wall(fleet.clock.now() - 1s);
+  fleet[0].scheduler.tick(fleet.clock.now());
+  CHECK(calls.empty());
+}
+
 TEST_CASE("a running job that is cancelled by the next instant is asked to stop", "[scheduler]") {
   Fleet fleet;
   ScheduleSpec hourly = every(1h);
