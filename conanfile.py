@@ -24,6 +24,7 @@ class QuernConan(ConanFile):
         "enable_sqlite": [True, False],
         "enable_postgres": [True, False],
         "enable_handlers": [True, False],
+        "enable_http": [True, False],
     }
     default_options = {
         "shared": False,
@@ -31,6 +32,7 @@ class QuernConan(ConanFile):
         "enable_sqlite": True,
         "enable_postgres": False,
         "enable_handlers": False,
+        "enable_http": False,
     }
     implements = ["auto_shared_fpic"]
     exports_sources = "CMakeLists.txt", "LICENSE", "cmake/*", "include/*", "src/*"
@@ -55,6 +57,10 @@ class QuernConan(ConanFile):
             self.requires("libpq/[>=13 <19]", transitive_headers=True)
         if self.options.enable_handlers:
             self.requires("libcurl/[>=7.85 <9]")
+        if self.options.enable_http:
+            # Headers that no header of quern's includes.
+            self.requires("boost/[>=1.74 <2]", headers=True, libs=False)
+        if self.options.enable_handlers or self.options.enable_http:
             self.requires("openssl/[>=3 <4]")
 
     def validate(self):
@@ -68,6 +74,7 @@ class QuernConan(ConanFile):
         toolchain.cache_variables["QUERN_SQLITE"] = "ON" if self.options.enable_sqlite else "OFF"
         toolchain.cache_variables["QUERN_POSTGRES"] = "ON" if self.options.enable_postgres else "OFF"
         toolchain.cache_variables["QUERN_HANDLERS"] = "ON" if self.options.enable_handlers else "OFF"
+        toolchain.cache_variables["QUERN_HTTP"] = "ON" if self.options.enable_http else "OFF"
         toolchain.cache_variables["QUERN_INSTALL"] = True
         for unwanted in ("QUERN_BUILD_TESTS", "QUERN_BUILD_EXAMPLES", "QUERN_BUILD_BENCHMARKS", "QUERN_CCACHE"):
             toolchain.cache_variables[unwanted] = False
@@ -98,6 +105,8 @@ class QuernConan(ConanFile):
             self._component("postgres", "quern-postgres", ["quern", "libpq::libpq"])
         if self.options.enable_handlers:
             self._component("handlers", "quern-handlers", ["quern", "libcurl::libcurl", "openssl::crypto"])
+        if self.options.enable_http:
+            self._component("http", "quern-http", ["quern", "openssl::ssl", "openssl::crypto"])
         self._component("schedule", "quern-schedule", ["quern"])
         self._component("testing", "quern-testing", ["quern"])
 

@@ -1,5 +1,5 @@
 # All look-ups of other people's packages, in one place; quern-config.cmake.in repeats those that reach the user.
-# Sets QUERN_HAS_SQLITE, QUERN_HAS_POSTGRES and QUERN_HAS_HANDLERS.
+# Sets QUERN_HAS_SQLITE, QUERN_HAS_POSTGRES, QUERN_HAS_HANDLERS and QUERN_HAS_HTTP.
 
 find_package(Threads REQUIRED)
 
@@ -66,4 +66,14 @@ if(QUERN_HANDLERS)
   quern_optional(
     QUERN_HANDLERS HANDLERS WHAT "libcurl >= 7.85 and OpenSSL >= 3" FOUND CURL_FOUND OPENSSL_FOUND
     DEBIAN "libcurl4-openssl-dev libssl-dev" VCPKG "curl openssl" BREW "curl openssl")
+endif()
+
+set(QUERN_HAS_HTTP OFF)
+if(QUERN_HTTP)
+  # Headers alone: Beast and Asio, which no header of quern's includes.
+  find_package(Boost 1.74 QUIET)
+  find_package(OpenSSL 3 QUIET COMPONENTS SSL Crypto)
+  quern_optional(
+    QUERN_HTTP HTTP WHAT "Boost >= 1.74 (headers) and OpenSSL >= 3" FOUND Boost_FOUND OPENSSL_FOUND
+    DEBIAN "libboost-dev libssl-dev" VCPKG "boost-beast openssl" BREW "boost openssl")
 endif()

@@ -11,7 +11,8 @@ option(QUERN_INSTALL "Install the libraries, headers and package files" ${PROJEC
 set(QUERN_SQLITE AUTO CACHE STRING "Build quern::sqlite: ON, OFF or AUTO")
 set(QUERN_POSTGRES AUTO CACHE STRING "Build quern::postgres: ON, OFF or AUTO")
 set(QUERN_HANDLERS AUTO CACHE STRING "Build quern::handlers: ON, OFF or AUTO")
-foreach(option IN ITEMS QUERN_SQLITE QUERN_POSTGRES QUERN_HANDLERS)
+set(QUERN_HTTP AUTO CACHE STRING "Build quern::http: ON, OFF or AUTO")
+foreach(option IN ITEMS QUERN_SQLITE QUERN_POSTGRES QUERN_HANDLERS QUERN_HTTP)
   set_property(CACHE ${option} PROPERTY STRINGS AUTO ON OFF)
 endforeach()
 

@@ -74,7 +74,7 @@ need() {
 
 # What every component needs, for the commands to hand to need; tzdata is what schedules read.
 # shellcheck disable=SC2034
-library_packages=(libfmt-dev nlohmann-json3-dev libsqlite3-dev libpq-dev libcurl4-openssl-dev libssl-dev tzdata)
+library_packages=(libfmt-dev nlohmann-json3-dev libsqlite3-dev libpq-dev libcurl4-openssl-dev libssl-dev libboost-dev tzdata)
 
 # In CI a warning is an error; a user's newer compiler may warn of more than we know.
 # shellcheck disable=SC2034
@@ -91,7 +91,7 @@ configure() {
     rm -rf "$build"
   fi
   quietly "$build/configure.log" "configuring" \
-    cmake -S "$root" -B "$build" -G Ninja -DQUERN_SQLITE=ON -DQUERN_POSTGRES=ON -DQUERN_HANDLERS=ON "$@"
+    cmake -S "$root" -B "$build" -G Ninja -DQUERN_SQLITE=ON -DQUERN_POSTGRES=ON -DQUERN_HANDLERS=ON -DQUERN_HTTP=ON "$@"
 }
 
 # configure_tests <build directory>: Debug, since asserts take part in the tests; -O1, since that makes them faster than it makes

@@ -1,7 +1,7 @@
 # An overlay port that builds the checkout it lies in: vcpkg install quern --overlay-ports=<checkout>/cmake/vcpkg-port
 get_filename_component(SOURCE_PATH "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
 
-vcpkg_check_features(OUT_FEATURE_OPTIONS FEATURE_OPTIONS FEATURES handlers QUERN_HANDLERS postgres QUERN_POSTGRES)
+vcpkg_check_features(OUT_FEATURE_OPTIONS FEATURE_OPTIONS FEATURES handlers QUERN_HANDLERS http QUERN_HTTP postgres QUERN_POSTGRES)
 
 vcpkg_cmake_configure(
   SOURCE_PATH "${SOURCE_PATH}"
