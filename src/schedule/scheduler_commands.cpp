@@ -187,6 +187,10 @@ std::vector<ScheduledTime> SchedulerCore::preview(const ScheduleSpec& spec, Time
   return times;
 }
 
+std::string SchedulerCore::describe(const ScheduleSpec& spec) {
+  return check_all(spec, queue_, zones_).describe();
+}
+
 std::vector<PileUp> SchedulerCore::pile_ups(TimePoint from, TimePoint to, std::size_t least) {
   if (least < 2) throw InvalidArgument("least", fmt::format("is {}; allowed is 2 or more", least));
   std::map<TimePoint, PileUp> by_instant;

@@ -68,6 +68,8 @@ class SchedulerCore {
   [[nodiscard]] std::vector<ScheduleStatus> list(std::string_view after, std::size_t limit);
   [[nodiscard]] std::vector<ScheduledTime> preview(const ScheduleSpec& spec, TimePoint from,
                                                    std::size_t count);
+  /// When it happens, in English. Throws as `preview`.
+  [[nodiscard]] std::string describe(const ScheduleSpec& spec);
   [[nodiscard]] std::vector<PileUp> pile_ups(TimePoint from, TimePoint to, std::size_t least);
   Enqueued trigger(std::string_view name, const TriggerOptions& options);
   std::size_t backfill(std::string_view name, TimePoint from, TimePoint to, std::size_t limit);
@@ -120,6 +122,9 @@ class Scheduler {
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
   ~Scheduler() { stop(); }
+
+  /// For code that does not know the storage's type.
+  [[nodiscard]] detail::SchedulerCore& core() noexcept { return core_; }
 
   /// Decides what is due as of `now`, up to 256 schedules; says when it wants to be called next. Never throws.
   NextTick tick(TimePoint now) noexcept { return core_.tick(now); }
