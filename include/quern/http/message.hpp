@@ -83,6 +83,8 @@ struct Request {
   std::vector<Parameter> parts{};
   /// Who it is from. Null: nobody was asked.
   std::shared_ptr<const Caller> caller{};
+  /// Why the gate has refused it: for logs, never for the client. Empty: it has not.
+  std::string refused{};
 
   /// The target without its query, still encoded.
   [[nodiscard]] std::string_view path() const noexcept;
