@@ -66,6 +66,10 @@ bool same_name(std::string_view a, std::string_view b) noexcept {
   return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
 }
 
+Fields::Fields(std::initializer_list<Field> fields) : fields_(fields) {
+  for (const Field& field : fields_) check_field(field.name, field.value);
+}
+
 void Fields::add(std::string name, std::string value) {
   check_field(name, value);
   fields_.push_back({std::move(name), std::move(value)});

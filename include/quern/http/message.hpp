@@ -34,7 +34,8 @@ class Fields {
   };
 
   Fields() = default;
-  Fields(std::initializer_list<Field> fields) : fields_(fields) {}
+  /// Throws as `add`.
+  Fields(std::initializer_list<Field> fields);
 
   /// Appends; one of that name may be there already. Throws InvalidArgument for a name that is no token, or a value with control
   /// characters other than tab: nothing that was handed in can end a header.
