@@ -7,7 +7,7 @@
 namespace quern::inline v1::http {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 20> titles{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 21> titles{{
     {"malformed", "The request cannot be read"},
     {"invalid", "Values in the request are not allowed"},
     {"unauthenticated", "Who is asking is not known"},
@@ -25,6 +25,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 20> titles{{
     {"headers-too-large", "The header is too large"},
     {"queue-full", "The queue takes no more jobs"},
     {"internal", "An error of the server"},
+    {"busy", "The server has too much to do at present"},
     {"not-implemented", "The server does not know how to do this"},
     {"unavailable", "The storage does not answer at present"},
     {"key-reused", "The idempotency key belongs to another request"},
