@@ -27,6 +27,7 @@ bool is_among(const std::optional<std::vector<std::string>>& names, std::string_
 }  // namespace
 
 bool Scope::may(std::string_view permission) const noexcept {
+  if (permission == any_caller) return true;
   return std::ranges::any_of(this->permissions,
                              [&](const std::string& granted) { return covers(granted, permission); });
 }

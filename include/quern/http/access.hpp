@@ -26,6 +26,9 @@ struct Scope {
   [[nodiscard]] bool unlimited() const noexcept { return !tenants && !queues; }
 };
 
+/// What every caller may that is known.
+inline constexpr std::string_view any_caller = "any";
+
 /// Who a request is from, once that is known.
 struct Caller {
   std::string name{};  ///< For people, the audit log and `created_by`: "deploy", "alice@example.org".

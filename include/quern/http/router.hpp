@@ -17,7 +17,7 @@ struct Route {
   /// "/api/jobs/:id/cancel": a part that begins with ':' stands for any one part, and has that name. A last part "*name" stands
   /// for all the rest.
   std::string pattern{};
-  /// What one must be allowed to do, for the gate: "jobs.read". Empty: nothing, everybody may.
+  /// What one must be allowed to do, for the gate: "jobs.read". `any_caller`: nothing but be known. Empty: everybody may, also who is not known.
   std::string permission{};
   /// One sentence, for the description of the API.
   std::string summary{};
