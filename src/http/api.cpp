@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "http/api_context.hpp"
+#include "http/event_feed.hpp"
 #include "quern/core/error.hpp"
 #include "quern/work/job_context.hpp"
 
@@ -25,11 +26,15 @@ ApiOptions checked(ApiOptions options) {
 
 struct Api::State {
   State(std::unique_ptr<ApiHost> its_host, ApiOptions its_options)
-      : host(std::move(its_host)), options(checked(std::move(its_options))), api{*host, options} {}
+      : host(std::move(its_host)),
+        options(checked(std::move(its_options))),
+        api{*host, options},
+        events(*host) {}
 
   std::unique_ptr<ApiHost> host;
   ApiOptions options;
   ApiContext api;
+  EventFeed events;
 };
 
 Api::Api(std::unique_ptr<ApiHost> host, ApiOptions options)
@@ -53,6 +58,10 @@ void Api::mount(Router& router) {
   mount_workers(router, api);
   mount_alerts(router, api);
   mount_schedules(router, api);
+  router.add({Method::get, "/api/events", "events.read", "What happens, as server-sent events.",
+              [&events = state_->events](const Request& request) { return events.subscribe(request); }});
 }
+
+void Api::close() noexcept { state_->events.close(); }
 
 }  // namespace quern::inline v1::http

@@ -51,6 +51,8 @@ class Api {
   void add_handlers(HandlerRegistry& handlers);
   /// Adds all routes, which this must outlive.
   void mount(Router& router);
+  /// Ends the streams of events, and begins no others; for before a server stops.
+  void close() noexcept;
 
  private:
   struct State;

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "quern/http/api_keys.hpp"
+#include "quern/http/roles.hpp"
+#include "quern/http/router.hpp"
+
+namespace quern::inline v1::http {
+
+/// Adds the routes by which keys and roles are managed, [keys.manage]: docs/http-api.md. Both must outlive the router. Nobody can hand on
+/// more than they have.
+void mount_keys(Router& router, ApiKeys& keys, Roles& roles);
+
+}  // namespace quern::inline v1::http
