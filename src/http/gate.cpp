@@ -173,14 +173,23 @@ std::optional<Problem> Gate::judge(Request& request, const Route* route) {
 std::optional<Response> Gate::check(Request& request, const Route* route) {
   if (route != nullptr && route->permission.empty()) return std::nullopt;
   const auto problem = judge(request, route);
-  if (!problem) return std::nullopt;
-  return to_response(*problem);
+  if (problem) {
+    Response refused = to_response(*problem);
+    if (audit_ != nullptr) audit_->add_refusal(audit_entry(request, route, &refused));
+    return refused;
+  }
+  if (audit_ != nullptr && audit_->changes_wait() && route != nullptr && changes_something(request.method))
+    audit_->write(audit_entry(request, route, nullptr));
+  return std::nullopt;
 }
 
-void Gate::finish(const Request& request, const Route* /*route*/, Response& response) {
-  if (request.caller == nullptr || response.headers.find("RateLimit")) return;
+void Gate::finish(const Request& request, const Route* route, Response& response) {
+  // Nobody was asked, or whoever it was did not get through, which is noted.
+  if (request.caller == nullptr || !request.refused.empty()) return;
   add_rate_fields(response.headers, per_caller_.policy(),
                   per_caller_.look(rate_key(*request.caller), request.received));
+  if (audit_ != nullptr && route != nullptr && changes_something(request.method))
+    audit_->add(audit_entry(request, route, &response));
 }
 
 void Gate::charge_jobs(std::string_view tenant, std::uint32_t count, SteadyTime now) {

@@ -11,6 +11,7 @@
 #include "quern/core/secret.hpp"
 #include "quern/http/access.hpp"
 #include "quern/http/api_keys.hpp"
+#include "quern/http/audit_log.hpp"
 #include "quern/http/failure_limiter.hpp"
 #include "quern/http/message.hpp"
 #include "quern/http/rate_limiter.hpp"
@@ -63,9 +64,13 @@ class Gate {
   Gate& operator=(const Gate&) = delete;
   ~Gate();
 
+  /// Notes every refusal, and every change with its outcome. Where the log says that changes wait, one begins only when that stands in the
+  /// storage; else it is refused (503). Set it before requests come. The log must outlive the gate; null: nothing is noted.
+  void set_audit(AuditLog* log) noexcept { audit_ = log; }
+
   /// For Router::set_gate.
   [[nodiscard]] std::optional<Response> check(Request& request, const Route* route);
-  /// For Router::set_after: adds the fields that tell a caller how much is left.
+  /// For Router::set_after: adds the fields that tell a caller how much is left, and notes changes.
   void finish(const Request& request, const Route* route, Response& response);
 
   /// Counts jobs that are about to be added for a tenant, for handlers. Throws Problem 429 where there are too many.
@@ -79,6 +84,7 @@ class Gate {
   const GateOptions options_;
   const Authenticate keys_;
   const Authenticate tokens_;
+  AuditLog* audit_ = nullptr;
   std::shared_ptr<const Caller> open_caller_;  // null: not open
   RateLimiter per_caller_;
   RateLimiter per_address_;
