@@ -1,10 +1,11 @@
 #pragma once
 
-// The HTTP API: a Router with its routes, a Gate that knows who is asking, API keys and roles.
+// The HTTP API: ApiServer, which has all of it; and its parts, for a host that puts them together by itself.
 
 #include "quern/http/access.hpp"
 #include "quern/http/api.hpp"
 #include "quern/http/api_keys.hpp"
+#include "quern/http/api_server.hpp"
 #include "quern/http/gate.hpp"
 #include "quern/http/message.hpp"
 #include "quern/http/problem.hpp"
