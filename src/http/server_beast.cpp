@@ -44,6 +44,8 @@ constexpr std::size_t stream_piece = std::size_t{16} << 10U;
 constexpr std::size_t ignored_most = std::size_t{1} << 20U;
 /// How long a connection stays for the peer to read the last answer: closed at once, what it still sends would take that away from it.
 constexpr milliseconds linger_time{2000};
+/// The same for a server that stops, which has somebody waiting.
+constexpr milliseconds stop_linger_time{200};
 /// Before connections are accepted again, when there was no room for one.
 constexpr milliseconds accept_pause{100};
 
@@ -490,7 +492,7 @@ void Connection::write_some(Then then) {
 
 void Connection::on_answered() {
   ++served_;
-  if (!keep_alive_ || peer_ended_ || (server_.stopping && in_.empty())) return end();
+  if (!keep_alive_ || peer_ended_) return end();
   state_ = State::head;
   next_request();
 }
@@ -567,7 +569,7 @@ void Connection::forget_stream() noexcept {
 void Connection::end() {
   const bool first = state_ != State::ending;
   state_ = State::ending;
-  if (first) arm(linger_time);
+  if (first) arm(server_.stopping ? stop_linger_time : linger_time);
   if (tls_) {
     // Without the rest of its request, which may still come, the end of TLS could not be agreed upon.
     if (!whole_request_ && first) return peer_ended_ ? close() : receive();
@@ -601,6 +603,7 @@ void Connection::on_drain() {
   guarded([&] {
     if (state_ == State::handshake) return close();
     if (state_ == State::head && in_.empty()) return close();
+    if (state_ == State::ending) return arm(stop_linger_time);
     if (state_ != State::streaming) return;  // they look by themselves when they are done
     stream_ends_ = true;
     pump();

@@ -60,6 +60,11 @@ void RawHttp::wait_for(short what) {
   if (ready == 0) throw std::runtime_error("the server does not go on");
 }
 
+bool RawHttp::readable() const {
+  pollfd waited{socket_, POLLIN, 0};
+  return poll(&waited, 1, 5) > 0;
+}
+
 std::size_t RawHttp::receive(char* bytes, std::size_t most) {
   wait_for(POLLIN);
   const ssize_t got = recv(socket_, bytes, most, 0);

@@ -42,7 +42,8 @@ class RawHttp {
   std::string read_to_end();
   /// Closes at once, so that the server sees a reset where it has sent something that was not read.
   void close();
-  [[nodiscard]] int descriptor() const { return socket_; }
+  /// Whether something can be read, or comes within a moment.
+  [[nodiscard]] bool readable() const;
 
  protected:
   /// 0: the end.
