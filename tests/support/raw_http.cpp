@@ -52,13 +52,15 @@ void RawHttp::close() {
   socket_ = -1;
 }
 
-void RawHttp::wait_for(short what) {
+void RawHttp::wait_for(short what) const {
   pollfd waited{socket_, what, 0};
   int ready = 0;
   do ready = poll(&waited, 1, 30'000);
   while (ready < 0 && errno == EINTR);
   if (ready == 0) throw std::runtime_error("the server does not go on");
 }
+
+void RawHttp::wait_for_bytes() const { wait_for(POLLIN); }
 
 bool RawHttp::readable() const {
   pollfd waited{socket_, POLLIN, 0};

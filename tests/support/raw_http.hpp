@@ -49,10 +49,12 @@ class RawHttp {
   /// 0: the end.
   virtual std::size_t receive(char* bytes, std::size_t most);
   virtual std::size_t transmit(const char* bytes, std::size_t count);
-  void wait_for(short what);
+  void wait_for_bytes() const;
+  [[nodiscard]] int descriptor() const { return socket_; }
 
  private:
   bool more();
+  void wait_for(short what) const;
 
   int socket_ = -1;
   std::string in_;
