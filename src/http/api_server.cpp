@@ -43,6 +43,7 @@ struct ApiServer::State {
       });
       api.mount(router);
       mount_keys(router, keys, roles);
+      if (audit) mount_audit(router, *audit);
     }
 
     static GateOptions gate_options(const HttpConfig& config) {
