@@ -107,7 +107,6 @@ class QuernConan(ConanFile):
             self._component("handlers", "quern-handlers", ["quern", "libcurl::libcurl", "openssl::crypto"])
         if self.options.enable_http:
             self._component("http", "quern-http", ["quern", "openssl::ssl", "openssl::crypto"])
-        self._component("schedule", "quern-schedule", ["quern"])
         self._component("testing", "quern-testing", ["quern"])
 
     def _component(self, name, library, requires):

@@ -70,7 +70,6 @@ endif()
 if(QUERN_HAS_HTTP)
   quern_install_component(http "quern's HTTP API and dashboard" "quern" "libssl libcrypto")
 endif()
-quern_install_component(schedule "Cron expressions in time zones" "quern" "")
 quern_install_component(testing "What tests of a quern host need" "quern" "")
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/quern-config.cmake.in"

@@ -28,7 +28,6 @@ endmacro()
 quern_component_files(testing "^src/testing/" "^include/quern/testing[/.]")
 quern_component_files(handlers "^src/handlers/" "^include/quern/(handlers[/.]|digest[^/]*\\.hpp$)")
 quern_component_files(http "^src/http/" "^include/quern/http[/.]")
-quern_component_files(schedule "^src/schedule/" "^include/quern/(schedule[/.]|cron\\.hpp$|scheduler\\.hpp$)")
 quern_component_files(sqlite "^src/storage/(.*/)?sqlite" "^include/quern/(storage/)?sqlite")
 quern_component_files(postgres "^src/storage/postgres/" "^include/quern/(storage/)?postgres")
 # No component: headers of the core that include a library of which quern knows nothing else.

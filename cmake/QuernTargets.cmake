@@ -48,7 +48,7 @@ endfunction()
 # The components that are built, as targets; what tests, examples and benchmarks link.
 function(quern_built_components out)
   set(built)
-  foreach(component IN ITEMS quern sqlite postgres schedule handlers http testing)
+  foreach(component IN ITEMS quern sqlite postgres handlers http testing)
     if(TARGET quern::${component})
       list(APPEND built quern::${component})
     endif()

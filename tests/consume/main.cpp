@@ -4,6 +4,7 @@
 #include <string>
 
 #include "quern/core/time.hpp"
+#include "quern/cron.hpp"
 #include "quern/quern.hpp"
 
 #ifdef CONSUME_SQLITE
@@ -11,9 +12,6 @@
 #endif
 #ifdef CONSUME_POSTGRES
 #include "quern/postgres.hpp"
-#endif
-#ifdef CONSUME_SCHEDULE
-#include "quern/cron.hpp"
 #endif
 
 namespace {
@@ -59,14 +57,10 @@ bool postgres_works() {
 bool postgres_works() { return true; }
 #endif
 
-#ifdef CONSUME_SCHEDULE
 bool schedule_works() {
   const quern::CronSchedule noon(quern::CronExpression::parse("0 12 * * *"));
   return quern::to_rfc3339(*noon.next(quern::from_us(0))) == "1970-01-01T12:00:00Z";
 }
-#else
-bool schedule_works() { return true; }
-#endif
 
 }  // namespace
 

@@ -5,7 +5,7 @@
 
 namespace quern::inline v1 {
 
-/// What a scheduler has decided, as an event of a service. Needs `quern::schedule`.
+/// What a scheduler has decided, as an event of a service.
 [[nodiscard]] inline SystemEvent system_event(const ScheduleEvent& event) {
   const bool executed = event.run.reason == SkipReason::none;
   SystemEvent made;
