@@ -28,6 +28,17 @@ std::string read_setting(const Json& json, std::string& value) {
   return {};
 }
 
+std::string read_setting(const Json& json, TimePoint& value) {
+  constexpr std::string_view allowed = "must be a time such as \"2026-01-31T08:30:00Z\"";
+  if (!json.is_string()) return std::string(allowed);
+  try {
+    value = parse_rfc3339(json.get_ref<const std::string&>());
+    return {};
+  } catch (const InvalidArgument&) {
+    return std::string(allowed);
+  }
+}
+
 std::string read_setting(const Json& json, Duration& value) {
   if (json.is_string()) {
     try {

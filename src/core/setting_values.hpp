@@ -42,6 +42,8 @@ template <class T>
 [[nodiscard]] std::string read_setting(const nlohmann::json& json, bool& value);
 [[nodiscard]] std::string read_setting(const nlohmann::json& json, double& value);
 [[nodiscard]] std::string read_setting(const nlohmann::json& json, std::string& value);
+/// A text as in RFC 3339.
+[[nodiscard]] std::string read_setting(const nlohmann::json& json, TimePoint& value);
 /// A text as "250ms" or "1h30m", or whole milliseconds.
 [[nodiscard]] std::string read_setting(const nlohmann::json& json, Duration& value);
 template <std::integral T>

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "quern/core/error.hpp"
+#include "schedule/scheduler_local.hpp"
+#include "schedule/timing_check.hpp"
 
 namespace quern::inline v1 {
 
@@ -42,6 +44,13 @@ void check(const ScheduleSpec& spec, const JobLimits& limits) {
   if (spec.missed_within < Duration::zero())
     throw InvalidArgument("missed_within",
                           fmt::format("is {}; it must not be negative", to_text(spec.missed_within)));
+  constexpr std::size_t most_tags = 31;
+  if (spec.tags.size() > most_tags)
+    throw InvalidArgument("tags", fmt::format("are {}; allowed are up to {}", spec.tags.size(), most_tags));
+  NewJob job = detail::job_of(spec);
+  if (job.queue.empty()) job.queue = "default";
+  check(job, limits);
+  detail::check_timing(spec.timing, spec.name);
 }
 
 }  // namespace quern::inline v1

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -38,6 +39,27 @@ std::vector<ScheduleRecord> ScheduleStore::list(std::string_view after, std::siz
   std::vector<ScheduleRecord> found;
   for (Record& record : queue_.storage().list_records(collection, after, limit))
     found.push_back(read(std::move(record.key), std::move(record.value)));
+  return found;
+}
+
+std::vector<ScheduleRecord> ScheduleStore::get_all(std::span<const std::string> names, std::size_t span) {
+  std::vector<ScheduleRecord> found;
+  const auto take = [&](const std::string& name) {
+    if (auto record = get(name)) found.push_back(std::move(*record));
+  };
+  const std::size_t page = std::min<std::size_t>(span, 1000);
+  if (names.size() < 3 || span > 4 * names.size()) {
+    std::ranges::for_each(names, take);
+    return found;
+  }
+  take(names.front());  // a page begins after a name
+  for (std::string after = names.front(); after < names.back();) {
+    std::vector<ScheduleRecord> records = list(after, page);
+    if (records.empty()) break;
+    after = records.back().name;
+    for (ScheduleRecord& record : records)
+      if (std::ranges::binary_search(names, record.name)) found.push_back(std::move(record));
+  }
   return found;
 }
 

@@ -3,6 +3,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,9 @@ class ScheduleStore {
 
   [[nodiscard]] std::optional<ScheduleRecord> get(std::string_view name);
   [[nodiscard]] std::vector<ScheduleRecord> list(std::string_view after, std::size_t limit);
+  /// Those of the names, which are sorted, that there are, by name. `span`: how many schedules are believed to stand from the first
+  /// to the last of them; where most of these are asked for they are read page by page.
+  [[nodiscard]] std::vector<ScheduleRecord> get_all(std::span<const std::string> names, std::size_t span);
   /// Differs from the last answer when a spec has been changed since, by anybody.
   [[nodiscard]] std::string revision();
 

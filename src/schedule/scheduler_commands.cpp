@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::size_t most_previewed = 10'000;
 constexpr std::size_t most_backfilled = 100'000;
-constexpr std::size_t most_tags = 31;
 constexpr std::size_t most_looked_at = 1'000'000;
 constexpr std::size_t most_pile_ups = 100;
 constexpr std::size_t most_named = 10;
@@ -23,8 +22,6 @@ constexpr std::size_t most_named = 10;
 /// Throws where the spec or the job that it makes is faulty.
 Timing check_all(const ScheduleSpec& spec, const QueueCore& queue, const ZoneDatabase& zones) {
   check(spec, queue.config().limits);
-  if (spec.tags.size() > most_tags)
-    throw InvalidArgument("tags", fmt::format("are {}; allowed are up to {}", spec.tags.size(), most_tags));
   NewJob job = job_of(spec);
   queue.prepare(job);
   return {spec.timing, spec.name, zones};
@@ -168,6 +165,13 @@ std::vector<ScheduleStatus> SchedulerCore::list(std::string_view after, std::siz
       all.back().spec.name = record.name;
     }
   }
+  return all;
+}
+
+std::vector<ScheduleFault> SchedulerCore::faults() const {
+  const std::lock_guard lock(local_->faults_mutex);
+  std::vector<ScheduleFault> all;
+  for (const auto& [name, fault] : local_->faults) all.push_back({.schedule = name, .fault = fault});
   return all;
 }
 

@@ -42,7 +42,7 @@ SchedulerCore::SchedulerCore(QueueCore& queue, const ZoneDatabase& zones, Schedu
       options_(checked(std::move(options))),
       clock_(queue.storage().clock()),
       waker_(std::make_shared<Waker>()),
-      local_(std::make_unique<Local>(queue)) {}
+      local_(std::make_unique<Local>(queue, options_.seed)) {}
 
 SchedulerCore::~SchedulerCore() = default;
 
@@ -51,7 +51,8 @@ NextTick SchedulerCore::tick(TimePoint now) noexcept {
     refresh(now);
     fire(now);
     local_->failing = false;
-    const TimePoint next = local_->due.empty() ? TimePoint::max() : local_->due.begin()->first;
+    if (local_->due.empty()) return {local_->look_at};
+    const TimePoint next = local_->due.begin()->first + local_->stand_back;
     return {std::min(std::max(next, now), local_->look_at)};
   } catch (const std::exception& e) {
     if (!std::exchange(local_->failing, true))
@@ -75,7 +76,11 @@ void SchedulerCore::refresh(TimePoint now) {
     local.generation = generation;
     local.loaded = true;
   }
-  local.look_at = now + options_.refresh_interval;
+  // What comes before it is noticed is on time all the same.
+  constexpr Duration longest = std::chrono::seconds(30);
+  local.look_at = now + (local.entries.empty() ? std::max(options_.refresh_interval,
+                                                          std::min(longest, options_.missed_after / 2))
+                                               : options_.refresh_interval);
 }
 
 void SchedulerCore::load(TimePoint now) {
@@ -109,9 +114,16 @@ void SchedulerCore::load(TimePoint now) {
 void SchedulerCore::fire(TimePoint now) {
   Local& local = *local_;
   std::vector<std::string> names;
+  const TimePoint until = now - local.stand_back;
   for (auto next = local.due.begin();
-       next != local.due.end() && next->first <= now && names.size() < most_together; ++next)
+       next != local.due.end() && next->first <= until && names.size() < most_together; ++next)
     names.push_back(next->second);
+  if (names.empty()) return;
+  if (local.stand_back > Duration::zero() && catch_up(names, now))
+    std::erase_if(names, [&](const std::string& name) {
+      const auto entry = local.entries.find(name);
+      return entry == local.entries.end() || !entry->second.next || *entry->second.next > until;
+    });
   // Where they must not run beside each other, the more urgent ones are first.
   std::ranges::sort(names, {}, [&](const std::string& name) {
     const ScheduleEntry& entry = local.entries.at(name);
@@ -127,21 +139,59 @@ void SchedulerCore::fire(TimePoint now) {
     else
       local.put_off(entry, entry.timing->next(std::max(now, entry.record.value->state.handled)));
   }
-  if (decisions.empty()) return;
-  if (commit(queue_, decisions)) {
-    for (ScheduleDecision& decision : decisions) local.settle(decision, now, options_, queue_);
-    return;
+  if (decisions.size() > 1) {
+    if (commit(queue_, decisions)) {
+      for (ScheduleDecision& decision : decisions) local.settle(decision, now, options_, queue_);
+      local.stand_back = Duration::zero();
+      return;
+    }
+    std::vector<std::string> together;
+    for (const ScheduleDecision& decision : decisions) together.push_back(decision.before.name);
+    if (catch_up(std::move(together), now)) {
+      // Who was first with some of them most likely has the others, too.
+      local.stand_back = local.patience;
+      return;
+    }
   }
   for (ScheduleDecision& decision : decisions) fire_one(decision, now);
 }
 
-/// After they could not be committed together: another node was first with one of them, or a queue is full.
+/// Reads schedules again, and takes over what others have made of them since; false: nothing.
+bool SchedulerCore::catch_up(std::vector<std::string> names, TimePoint now) {
+  Local& local = *local_;
+  std::ranges::sort(names);
+  const auto span =
+      std::distance(local.entries.lower_bound(names.front()), local.entries.upper_bound(names.back()));
+  std::vector<ScheduleRecord> records = local.store.get_all(names, static_cast<std::size_t>(span));
+  bool changed = false;
+  auto record = records.begin();
+  for (const std::string& name : names) {
+    if (record == records.end() || record->name != name) {
+      local.erase(name);
+      changed = true;
+      continue;
+    }
+    const ScheduleEntry& known = local.entries.at(name);
+    if (record->seen.text() != known.record.seen.text()) {
+      ScheduleEntry entry{.record = std::move(*record)};
+      if (entry.record.value && known.timing->spec() == entry.record.value->spec.timing)
+        entry.timing = known.timing;
+      local.take(std::move(entry), zones_, now, options_);
+      changed = true;
+    }
+    ++record;
+  }
+  return changed;
+}
+
+/// Alone, or after they could not be committed together: a queue is full, say.
 void SchedulerCore::fire_one(ScheduleDecision& decision, TimePoint now) {
   Local& local = *local_;
   const std::string name = decision.before.name;
   try {
     if (commit(queue_, {&decision, 1})) {
       local.settle(decision, now, options_, queue_);
+      local.stand_back = Duration::zero();
       return;
     }
   } catch (const InvalidArgument& e) {
@@ -150,14 +200,8 @@ void SchedulerCore::fire_one(ScheduleDecision& decision, TimePoint now) {
     local.put_off(local.entries.at(name), now + options_.refresh_interval);
     return;
   }
-  auto record = local.store.get(name);
-  if (!record) {
-    local.erase(name);
-  } else if (record->seen.text() != decision.before.seen.text()) {
-    ScheduleEntry entry{.record = std::move(*record)};
-    if (entry.record.value && local.entries.at(name).timing->spec() == entry.record.value->spec.timing)
-      entry.timing = local.entries.at(name).timing;
-    local.take(std::move(entry), zones_, now, options_);
+  if (catch_up({name}, now)) {
+    local.stand_back = local.patience;
   } else {
     // Its queue is full, or its last job has gone.
     local.put_off(local.entries.at(name), now + options_.retry_interval);

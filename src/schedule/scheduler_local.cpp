@@ -10,6 +10,10 @@
 namespace quern::inline v1::detail {
 namespace {
 
+// Longer than a commit takes as a rule, so that who stands back finds it done; and not so long that anybody minds.
+constexpr Duration least_patience = std::chrono::milliseconds(30);
+constexpr Duration more_patience = std::chrono::milliseconds(60);
+
 /// The state of the last job; none: there is none, or it has gone.
 std::optional<JobState> last_state(QueueCore& queue, std::uint64_t last_job) {
   if (last_job == 0) return std::nullopt;
@@ -146,6 +150,20 @@ bool commit(QueueCore& queue, std::span<ScheduleDecision> decisions) {
   }
 }
 
+SchedulerCore::Local::Local(QueueCore& queue, std::uint64_t seed)
+    : store(queue),
+      patience(least_patience + Duration(static_cast<std::int64_t>(
+                                    Random(seed == 0 ? Random::entropy() : seed)
+                                        .below(static_cast<std::uint64_t>(more_patience.count()))))) {}
+
+void SchedulerCore::Local::note_fault(const std::string& name, const std::string& fault) {
+  const std::lock_guard lock(faults_mutex);
+  if (fault.empty())
+    faults.erase(name);
+  else
+    faults.insert_or_assign(name, fault);
+}
+
 void SchedulerCore::Local::take(ScheduleEntry&& entry, const ZoneDatabase& zones, TimePoint now,
                                 const SchedulerOptions& options) {
   const std::string name = entry.record.name;
@@ -162,6 +180,7 @@ void SchedulerCore::Local::take(ScheduleEntry&& entry, const ZoneDatabase& zones
   }
   if (!entry.fault.empty() && entry.fault != told)
     log_to(options.log, LogLevel::error, fmt::format("the schedule \"{}\" can't run: {}", name, entry.fault));
+  if (!entry.fault.empty()) note_fault(name, entry.fault);
   ScheduleEntry& kept = entries.emplace(name, std::move(entry)).first->second;
   if (!kept.timing || kept.record.value->state.paused) return;
   const StoredSchedule& stored = *kept.record.value;
@@ -181,6 +200,7 @@ void SchedulerCore::Local::erase(const std::string& name) {
   const auto known = entries.find(name);
   if (known == entries.end()) return;
   put_off(known->second, std::nullopt);
+  if (!known->second.fault.empty()) note_fault(name, {});
   entries.erase(known);
 }
 
@@ -211,6 +231,10 @@ void SchedulerCore::Local::settle(ScheduleDecision& decision, TimePoint now, con
 void SchedulerCore::Local::forget() {
   entries.clear();
   due.clear();
+  {
+    const std::lock_guard lock(faults_mutex);
+    faults.clear();
+  }
   loaded = false;
   look_at = TimePoint::min();
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <span>
@@ -64,7 +65,7 @@ class BusyQueues {
 
 /// What the thread that ticks knows.
 struct SchedulerCore::Local {
-  explicit Local(QueueCore& queue) : store(queue) {}
+  Local(QueueCore& queue, std::uint64_t seed);
 
   /// In the place of what is known of it.
   void take(ScheduleEntry&& entry, const ZoneDatabase& zones, TimePoint now, const SchedulerOptions& options);
@@ -73,6 +74,8 @@ struct SchedulerCore::Local {
   /// The decision is in the storage.
   void settle(ScheduleDecision& decision, TimePoint now, const SchedulerOptions& options, QueueCore& queue);
   void forget();
+  /// None: it has none.
+  void note_fault(const std::string& name, const std::string& fault);
 
   ScheduleStore store;
   std::map<std::string, ScheduleEntry> entries{};
@@ -83,6 +86,10 @@ struct SchedulerCore::Local {
   bool failing = false;  ///< And that was told.
   TimePoint look_at = TimePoint::min();
   TimePoint last_tick = TimePoint::min();
+  const Duration patience;  ///< How long this node stands back, where it does.
+  Duration stand_back{0};   ///< Where another one was first: so long after each instant it looks.
+  mutable std::mutex faults_mutex{};
+  std::map<std::string, std::string> faults{};  ///< Guarded by the mutex: others ask for them.
 };
 
 }  // namespace quern::inline v1::detail

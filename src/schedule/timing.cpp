@@ -8,11 +8,13 @@
 #include <utility>
 
 #include "quern/core/error.hpp"
+#include "quern/core/limits.hpp"
 #include "quern/core/random.hpp"
 #include "quern/schedule/cron_schedule.hpp"
 #include "schedule/civil.hpp"
 #include "schedule/cron_describe.hpp"
 #include "schedule/cron_hash.hpp"
+#include "schedule/timing_check.hpp"
 #include "schedule/timing_filter.hpp"
 
 namespace quern::inline v1 {
@@ -58,6 +60,14 @@ void check(const TimingSpec& spec) {
 }
 
 }  // namespace
+
+void detail::check_timing(const TimingSpec& spec, std::string_view name) {
+  check(spec);
+  constexpr std::size_t longest_zone = 255;
+  check_text(spec.zone, "timing.zone", longest_zone);
+  const TimingFilter filter(spec.except, spec.within);
+  if (!spec.cron.empty()) static_cast<void>(CronExpression::parse(spec.cron, name));
+}
 
 struct Timing::Parts {
   Parts(TimingSpec given, std::string_view name, const ZoneDatabase& zones)

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "quern/core/error.hpp"
+#include "service/schedule_faults.hpp"
 #include "service/service_settings.hpp"
 
 namespace quern::inline v1 {
@@ -98,6 +99,18 @@ void check_between(const ServiceConfig& config, SettingFaults& faults) {
     for (std::size_t j = 0; j < i; ++j)
       if (config.limits[i].name == config.limits[j].name)
         faults.add(path + ".name", fmt::format("is '{}', as that of limit {}", config.limits[i].name, j));
+  }
+  for (std::size_t i = 0; config.schedules && i < config.schedules->size(); ++i) {
+    const ScheduleSpec& schedule = (*config.schedules)[i];
+    try {
+      quern::check(schedule, config.queue.limits);
+    } catch (const InvalidArgument& e) {
+      faults.lines.push_back(detail::schedule_fault(i, e));
+    }
+    for (std::size_t j = 0; j < i; ++j)
+      if (schedule.name == (*config.schedules)[j].name)
+        faults.add(fmt::format("schedules[{}].name", i),
+                   fmt::format("is '{}', as that of schedule {}", schedule.name, j));
   }
   const HistoryOptions& history = config.history;
   if (history.keep_hours < history.keep_minutes)

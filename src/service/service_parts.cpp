@@ -9,7 +9,9 @@
 #include "quern/core/error.hpp"
 #include "quern/monitor/alert_event.hpp"
 #include "quern/monitor/health_probes.hpp"
+#include "quern/service/schedule_events.hpp"
 #include "quern/work/load_balancing.hpp"
+#include "service/schedule_faults.hpp"
 
 namespace quern::inline v1::detail {
 namespace {
@@ -39,6 +41,23 @@ std::function<void(const Event&)> published(std::function<void(const Event&)> ow
   };
 }
 
+/// Not critical: all else goes on, and so do the other schedules.
+HealthProbe schedule_probe(std::function<std::vector<ScheduleFault>()> faults) {
+  return {.name = "schedules",
+          .check =
+              [faults = std::move(faults)](const std::stop_token&) {
+                ProbeResult result;
+                const auto all = faults();
+                result.details.emplace_back("faulty", static_cast<double>(all.size()));
+                if (all.empty()) return result;
+                result.status = HealthStatus::degraded;
+                result.message = fmt::format("{} of them can't run; \"{}\": {}", all.size(),
+                                             all.front().schedule, all.front().fault);
+                return result;
+              },
+          .critical = false};
+}
+
 }  // namespace
 
 MonitorOptions monitor_options(const ServiceConfig& config) {
@@ -63,6 +82,32 @@ AlertOptions alert_options(const ServiceConfig& config, ServiceEvents& events,
   return options;
 }
 
+SchedulerOptions scheduler_options(const ServiceConfig& config, ServiceEvents& events) {
+  SchedulerOptions options = config.scheduler;
+  if (!options.log) options.log = config.log;
+  options.on_event = [own = std::move(options.on_event),
+                      tell = publish_to(events)](const ScheduleEvent& event) {
+    tell(event);
+    if (own) own(event);
+  };
+  return options;
+}
+
+void check_schedules(const ServiceConfig& config, const ZoneDatabase& zones) {
+  std::vector<std::string> faults;
+  for (std::size_t i = 0; config.scheduling && config.schedules && i < config.schedules->size(); ++i) {
+    const ScheduleSpec& schedule = (*config.schedules)[i];
+    try {
+      static_cast<void>(Timing(schedule.timing, schedule.name, zones));
+    } catch (const ZoneError& e) {
+      faults.push_back(fmt::format("schedules[{}].zone: {}", i, e.what()));
+    } catch (const InvalidArgument& e) {
+      faults.push_back(schedule_fault(i, e));
+    }
+  }
+  if (!faults.empty()) throw ConfigError(std::move(faults));
+}
+
 PoolOptions pool_options(const ServiceConfig& config, ServiceEvents& events) {
   PoolOptions options = config.pool;
   if (!options.processor.log) options.processor.log = config.log;
@@ -74,6 +119,7 @@ PoolOptions pool_options(const ServiceConfig& config, ServiceEvents& events) {
 }
 
 std::vector<HealthProbe> probes(QueueCore& queue, std::function<Metrics()> metrics,
+                                std::function<std::vector<ScheduleFault>()> schedule_faults,
                                 const ServiceConfig& config) {
   const ServiceHealth& health = config.health;
   std::vector<HealthProbe> probes;
@@ -84,6 +130,8 @@ std::vector<HealthProbe> probes(QueueCore& queue, std::function<Metrics()> metri
     probes.push_back(worker_probe(queue, {}));
     probes.push_back(engine_probe(queue, health.stuck_after));
   }
+  if (config.scheduling && config.schedules && !config.schedules->empty())
+    probes.push_back(schedule_probe(std::move(schedule_faults)));
   if (health.memory_limit != 0) probes.push_back(memory_probe(health.memory_limit));
   probes.insert(probes.end(), health.probes.begin(), health.probes.end());
   return probes;

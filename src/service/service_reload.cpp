@@ -36,13 +36,25 @@ bool begins_with_any(std::string_view path, std::span<const std::string_view> pr
 }
 
 /// What is made once, when the service opens.
-constexpr std::array<std::string_view, 11> kept{
-    "queue.enableMetrics", "queue.persistenceInterval", "monitor.",         "history.interval",
-    "history.keepMinutes", "history.keepHours",         "history.keepDays", "history.late",
-    "history.mostPairs",   "alerts.interval",           "alerts.mostAlerts"};
+constexpr std::array<std::string_view, 16> kept{"scheduler.refreshInterval",
+                                                "scheduler.missedAfter",
+                                                "scheduler.setBack",
+                                                "scheduler.retryInterval",
+                                                "scheduler.zoneData",
+                                                "queue.enableMetrics",
+                                                "queue.persistenceInterval",
+                                                "monitor.",
+                                                "history.interval",
+                                                "history.keepMinutes",
+                                                "history.keepHours",
+                                                "history.keepDays",
+                                                "history.late",
+                                                "history.mostPairs",
+                                                "alerts.interval",
+                                                "alerts.mostAlerts"};
 /// What can change while jobs run. All else is made anew with each start.
-constexpr std::array<std::string_view, 6> live{"queue.",  "limits",       "history.",
-                                               "alerts.", "pool.scaling", "stop."};
+constexpr std::array<std::string_view, 8> live{"schedules", "scheduler.", "queue.",       "limits",
+                                               "history.",  "alerts.",    "pool.scaling", "stop."};
 constexpr std::array<std::string_view, 2> not_live{"queue.maxConcurrentJobs", "queue.limits."};
 
 bool all_have_ids(const std::vector<WorkerOptions>& workers) {
@@ -89,6 +101,9 @@ Reload::Reload(const ServiceConfig& current, ServiceConfig next, bool running) :
   next_.alerting = next.alerting;
   next_.recording = next.recording;
   next_.stop = next.stop;
+  next_.scheduling = next.scheduling;
+  next_.schedules = std::move(next.schedules);
+  next_.undeclared = next.undeclared;
   next.pool.balancing = current.pool.balancing;
   next.pool.on_event = current.pool.on_event;
   next.pool.processor.log = current.pool.processor.log;

@@ -61,6 +61,23 @@ inline constexpr SettingNames<Balancing, 5> balancers{{{"least_loaded", Balancin
                                                        {"weighted", Balancing::weighted},
                                                        {"kind_affinity", Balancing::kind_affinity},
                                                        {"resource_fit", Balancing::resource_fit}}};
+inline constexpr SettingNames<MissedRuns, 3> missed{
+    {{"once", MissedRuns::once}, {"skip", MissedRuns::skip}, {"all", MissedRuns::all}}};
+inline constexpr SettingNames<WhenBusy, 5> busy{{{"allow", WhenBusy::allow},
+                                                 {"skip", WhenBusy::skip},
+                                                 {"queue_one", WhenBusy::queue_one},
+                                                 {"queue_all", WhenBusy::queue_all},
+                                                 {"cancel", WhenBusy::cancel}}};
+inline constexpr SettingNames<GapPolicy, 4> gaps{{{"vixie", GapPolicy::vixie},
+                                                  {"skip", GapPolicy::skip},
+                                                  {"next_valid", GapPolicy::next_valid},
+                                                  {"shift", GapPolicy::shift}}};
+inline constexpr SettingNames<OverlapPolicy, 4> overlaps{{{"vixie", OverlapPolicy::vixie},
+                                                          {"first", OverlapPolicy::first},
+                                                          {"second", OverlapPolicy::second},
+                                                          {"both", OverlapPolicy::both}}};
+inline constexpr SettingNames<Undeclared, 3> undeclared{
+    {{"erase", Undeclared::erase}, {"pause", Undeclared::pause}, {"keep", Undeclared::keep}}};
 }  // namespace setting_names
 
 template <class V, class Queue>
@@ -180,6 +197,59 @@ void describe_limit(V& v, Limit& limit) {
   });
 }
 
+/// What its values may be says `check(const ScheduleSpec&, ...)`.
+template <class V, class Spec>
+void describe_schedule(V& v, Spec& spec) {
+  auto& timing = spec.timing;
+  v.value("name", spec.name);
+  v.value("cron", timing.cron);
+  v.value("every", timing.every);
+  v.value("anchor", timing.anchor);
+  v.moments("at", timing.at);
+  v.value("zone", timing.zone);
+  v.group("shifts", [&](auto& shifts) {
+    shifts.choice("gap", timing.shifts.gap, setting_names::gaps);
+    shifts.choice("overlap", timing.shifts.overlap, setting_names::overlaps);
+  });
+  v.texts("except", timing.except);
+  v.list("within", timing.within, [](auto& inner, auto& window) {
+    inner.value("days", window.days);
+    inner.value("from", window.from);
+    inner.value("to", window.to);
+  });
+  v.maybe("start", timing.start);
+  v.maybe("until", timing.until);
+  v.value("jitter", timing.jitter);
+  v.value("kind", spec.kind);
+  v.json("payload", spec.payload);
+  v.value("queue", spec.queue);
+  v.value("priority", spec.priority);
+  v.value("tenant", spec.tenant);
+  v.texts("tags", spec.tags);
+  v.value("maxAttempts", spec.max_attempts);
+  v.value("timeout", spec.timeout);
+  v.choice("missed", spec.missed, setting_names::missed);
+  v.value("missedLimit", spec.missed_limit);
+  v.value("missedWithin", spec.missed_within);
+  v.choice("whenBusy", spec.when_busy, setting_names::busy);
+  v.value("skipIfQueueBusy", spec.skip_if_queue_busy);
+  v.value("maxRuns", spec.max_runs);
+}
+
+template <class V, class Config>
+void describe_scheduler(V& v, Config& config) {
+  using namespace setting_ranges;
+  v.value("enabled", config.scheduling);
+  v.value("refreshInterval", config.scheduler.refresh_interval, Range<Duration>{100 * ms, 60 * second});
+  v.value("missedAfter", config.scheduler.missed_after, Range<Duration>{second, hour});
+  v.value("setBack", config.scheduler.set_back, Range<Duration>{60 * second, 365 * day});
+  v.value("retryInterval", config.scheduler.retry_interval, Range<Duration>{100 * ms, 60 * second});
+  v.choice("undeclared", config.undeclared, setting_names::undeclared);
+  std::string folder = config.zones.folder.string();
+  v.value("zoneData", folder);
+  if constexpr (!std::is_const_v<Config>) config.zones.folder = folder;
+}
+
 /// All but `queue` and `storage`.
 template <class V, class Config>
 void describe_service(V& v, Config& config) {
@@ -224,6 +294,9 @@ void describe_service(V& v, Config& config) {
     health.value("memoryLimit", config.health.memory_limit, all);
     health.value("stuckAfter", config.health.stuck_after, Range<Duration>{5 * second, day});
   });
+  v.maybe_list("schedules", config.schedules,
+               [](auto& inner, auto& schedule) { describe_schedule(inner, schedule); });
+  v.group("scheduler", [&](auto& inner) { describe_scheduler(inner, config); });
   v.group("stop", [&](auto& stop) {
     stop.value("wait", config.stop.wait, Range<Duration>{zero, day});
     stop.value("grace", config.stop.grace, Range<Duration>{zero, day});

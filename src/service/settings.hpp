@@ -27,6 +27,9 @@ namespace quern::inline v1::detail {
 //   texts(name, texts)                amounts(name, resources)
 //   group(name, describe(visitor))    maybe_group(name, optional part, describe(visitor, part))
 //   list(name, parts, describe(visitor, part))
+//   maybe_list(name, optional parts, describe(visitor, part))
+//
+// and those of JSON, for the parts of lists: moments(name, times), json(name, text of any JSON), and optional times.
 
 /// All that is wrong, one line each, beginning with where it stands.
 struct SettingFaults {
@@ -69,10 +72,11 @@ class JsonSettings {
     if (found == nullptr) return;
     if (const auto problem = read_setting(*found, member); !problem.empty()) fault(name, problem);
   }
-  void maybe(const char* name, std::optional<double>& member) {
+  template <class T>
+  void maybe(const char* name, std::optional<T>& member) {
     const Json* const found = find(name);
     if (found == nullptr) return;
-    double read = 0;
+    T read{};
     if (const auto problem = read_setting(*found, read); !problem.empty()) return fault(name, problem);
     member = read;
   }
@@ -99,6 +103,19 @@ class JsonSettings {
       if (const auto problem = read_setting((*found)[i], read.emplace_back()); !problem.empty())
         return fault(fmt::format("{}[{}]", name, i), problem);
     member = std::move(read);
+  }
+  void moments(const char* name, std::vector<TimePoint>& member) {
+    const Json* const found = find(name);
+    if (found == nullptr) return;
+    if (!found->is_array()) return fault(name, "must be a list of times");
+    std::vector<TimePoint> read;
+    for (std::size_t i = 0; i < found->size(); ++i)
+      if (const auto problem = read_setting((*found)[i], read.emplace_back()); !problem.empty())
+        return fault(fmt::format("{}[{}]", name, i), problem);
+    member = std::move(read);
+  }
+  void json(const char* name, std::string& member) {
+    if (const Json* const found = find(name)) member = found->dump();
   }
   void amounts(const char* name, Resources& member) {
     const Json* const found = find(name);
@@ -137,6 +154,15 @@ class JsonSettings {
       read((*found)[i], fmt::format("{}[{}]", place(name), i), faults_,
            [&](auto& settings) { describe(settings, part); });
     }
+  }
+  template <class T, class Describe>
+  void maybe_list(const char* name, std::optional<std::vector<T>>& member, const Describe& describe) {
+    const Json* const found = find(name);
+    if (found == nullptr) return;
+    if (found->is_null())
+      member.reset();
+    else
+      list(name, member ? *member : member.emplace(), describe);
   }
   /// What stands there; null where nothing does.
   [[nodiscard]] const Json* find(const char* name) {
@@ -228,6 +254,11 @@ class VariableSettings {
   void list(const char* name, std::vector<T>& member, const Describe& describe) {
     read_json(name, [&](JsonSettings& settings, const char* as) { settings.list(as, member, describe); });
   }
+  template <class T, class Describe>
+  void maybe_list(const char* name, std::optional<std::vector<T>>& member, const Describe& describe) {
+    read_json(name,
+              [&](JsonSettings& settings, const char* as) { settings.maybe_list(as, member, describe); });
+  }
 
  private:
   [[nodiscard]] std::optional<std::string> look_up(const std::string& variable) {
@@ -283,11 +314,14 @@ class SettingsWriter {
   void value(const char* name, const T& member) {
     if constexpr (std::is_same_v<T, Duration>)
       object_[name] = to_text(member);
+    else if constexpr (std::is_same_v<T, TimePoint>)
+      object_[name] = to_rfc3339(member);
     else
       object_[name] = member;
   }
-  void maybe(const char* name, const std::optional<double>& member) {
-    if (member) object_[name] = *member;
+  template <class T>
+  void maybe(const char* name, const std::optional<T>& member) {
+    if (member) value(name, *member);
   }
   template <class Enum, std::size_t count>
   void choice(const char* name, const Enum& member, const SettingNames<Enum, count>& names) {
@@ -295,6 +329,19 @@ class SettingsWriter {
       if (one == member) object_[name] = text;
   }
   void texts(const char* name, const std::vector<std::string>& member) { object_[name] = member; }
+  void moments(const char* name, const std::vector<TimePoint>& member) {
+    Json& all = object_[name] = Json::array();
+    for (const TimePoint time : member) all.push_back(to_rfc3339(time));
+  }
+  /// Null where it is no JSON, which is for others to find.
+  void json(const char* name, const std::string& member) {
+    try {
+      check_json(member, name, JobLimits{});
+      object_[name] = Json::parse(member);
+    } catch (const InvalidArgument&) {
+      object_[name] = nullptr;
+    }
+  }
   void amounts(const char* name, const Resources& member) {
     object_[name] = Json::object();
     for (const auto& [what, amount] : member) object_[name][what] = amount;
@@ -317,6 +364,10 @@ class SettingsWriter {
       SettingsWriter inner(all.emplace_back());
       describe(inner, part);
     }
+  }
+  template <class T, class Describe>
+  void maybe_list(const char* name, const std::optional<std::vector<T>>& member, const Describe& describe) {
+    if (member) list(name, *member, describe);
   }
 
  private:

@@ -31,6 +31,7 @@ struct Process {
       : storage(port), scheduler(queue, zones(), told(std::move(options))) {}
 
   quern::SchedulerOptions told(quern::SchedulerOptions options) {
+    if (options.seed == 0) options.seed = 1;
     options.on_event = [this](const quern::ScheduleEvent& event) { events.push_back(event); };
     options.log = [this](const quern::LogRecord& record) { log.emplace_back(record.message); };
     return options;
@@ -43,10 +44,14 @@ struct Fleet {
   quern::StoragePort& port{own.storage.port()};
   std::vector<std::unique_ptr<Process>> processes;
 
-  explicit Fleet(std::size_t size = 1, const quern::SchedulerOptions& options = {}) {
+  /// The seeds of its processes are 1, 2, ...
+  explicit Fleet(std::size_t size = 1, quern::SchedulerOptions options = {}) {
     // A round moment, so that the tests read well.
     clock.set_wall(at("2026-03-02T10:00:00Z"));
-    for (std::size_t i = 0; i < size; ++i) processes.push_back(std::make_unique<Process>(port, options));
+    for (std::size_t i = 0; i < size; ++i) {
+      options.seed = i + 1;
+      processes.push_back(std::make_unique<Process>(port, options));
+    }
   }
   Process& operator[](std::size_t i) { return *processes[i]; }
   quern::Scheduler<quern::testing::StorageProxy>& scheduler() { return processes[0]->scheduler; }

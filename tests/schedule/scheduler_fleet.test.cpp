@@ -1,4 +1,5 @@
 // Several processes on one storage, some of which die: each instant is decided once.
+#include <map>
 #include <set>
 
 #include "quern/core/error.hpp"
@@ -19,9 +20,12 @@ TEST_CASE("an instant is decided once, by whichever process comes first", "[sche
     fleet.scheduler().create(one);
   }
   for (int minute = 0; minute < 30; ++minute) {
-    // Another one is first each time.
+    // Another one is first each time, since the one that was so the last time hears of nothing.
     std::ranges::rotate(fleet.processes, fleet.processes.begin() + 1);
+    auto away = std::move(fleet.processes.back());
+    fleet.processes.pop_back();
     fleet.pass(1min);
+    fleet.processes.push_back(std::move(away));
   }
   std::size_t told = 0;
   for (auto& process : fleet.processes) {
@@ -35,6 +39,55 @@ TEST_CASE("an instant is decided once, by whichever process comes first", "[sche
     CHECK(std::set(due.begin(), due.end()).size() == 30);
     CHECK(fleet.status("s" + std::to_string(i)).state.runs == 30);
   }
+}
+
+TEST_CASE("who is not the first with an instant stands back, and reads one record for each", "[scheduler]") {
+  Fleet fleet(4);
+  fleet.scheduler().create(every(1s));
+  fleet.pass(5s);
+  std::vector<std::map<std::string, int>> calls(4);
+  for (std::size_t i = 0; i < 4; ++i)
+    fleet[i].storage.before = [&of = calls[i]](std::string_view call) { ++of[std::string(call)]; };
+  fleet.pass(60s);
+  for (auto& process : fleet.processes) process->storage.before = {};
+  CHECK(fleet.due().size() == 65);
+  CHECK(fleet[0].events.size() == 65);
+  // A record each 2 s, whoever it is.
+  CHECK(calls[0] == std::map<std::string, int>{{"get_record", 30}, {"insert_if", 60}});
+  for (std::size_t i = 1; i < 4; ++i) CHECK(calls[i] == std::map<std::string, int>{{"get_record", 90}});
+}
+
+TEST_CASE("where the one that was first is gone another one takes over with the next instant",
+          "[scheduler]") {
+  Fleet fleet(3);
+  fleet.scheduler().create(every(1s));
+  fleet.pass(5s);
+  fleet.processes.erase(fleet.processes.begin());
+  fleet.pass(5s);
+  CHECK(fleet.due().size() == 10);
+  auto& next = fleet[0].events.empty() ? fleet[1] : fleet[0];
+  REQUIRE(next.events.size() == 5);
+  CHECK(next.events[0].lateness >= 30ms);
+  CHECK(next.events[0].lateness < 90ms);
+  for (std::size_t i = 1; i < 5; ++i) CHECK(next.events[i].lateness == 0s);
+  // Each has a time of its own, so that only one of them tries.
+  CHECK(fleet.processes[&next == &fleet[0] ? 1 : 0]->events.empty());
+}
+
+TEST_CASE("schedules that come together are read together by who stands back", "[scheduler]") {
+  Fleet fleet(2);
+  for (int i = 0; i < 200; ++i) fleet.scheduler().create(every(1h, "s" + std::to_string(i)));
+  fleet.pass(1h);
+  std::map<std::string, int> calls;
+  fleet[1].storage.before = [&](std::string_view call) { ++calls[std::string(call)]; };
+  fleet.pass(59min + 59s);
+  calls.clear();
+  fleet.pass(2s);
+  CHECK(calls["list_records"] == 1);
+  CHECK(calls["get_record"] <= 3);
+  CHECK(calls["insert_if"] == 0);
+  CHECK(fleet.jobs().size() == 400);
+  CHECK(fleet[0].events.size() == 400);
 }
 
 TEST_CASE("a process that died after any call of the storage loses and doubles no instant",

@@ -126,6 +126,12 @@ struct ScheduleStatus {
   std::string fault{};              ///< Why it can't run: its zone is unknown here, say. Empty: it can.
 };
 
+/// Why a schedule can't run.
+struct ScheduleFault {
+  std::string schedule{};
+  std::string fault{};
+};
+
 /// An instant that is to come.
 struct ScheduledTime {
   TimePoint instant{};
@@ -149,7 +155,7 @@ struct ScheduleEvent {
   Duration lateness{0};  ///< Of one that has a job.
 };
 
-/// Throws InvalidArgument that names the first faulty field. Does not look for the zone.
+/// Throws InvalidArgument that names the first faulty field. Does not look for the zone, nor whether an instant ever comes.
 void check(const ScheduleSpec& spec, const JobLimits& limits);
 
 }  // namespace quern::inline v1

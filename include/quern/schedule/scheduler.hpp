@@ -1,8 +1,10 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,7 +24,8 @@ enum class Undeclared : std::uint8_t { erase, pause, keep };
 
 /// All nodes of a storage should have the same.
 struct SchedulerOptions {
-  /// How soon another process's change is noticed. 100 ms to 1 min.
+  /// How soon another process's change is noticed. 100 ms to 1 min. While there is no schedule at all that takes up to half of
+  /// `missed_after`, at most 30 s: so a service that has none is hardly woken up for them.
   Duration refresh_interval = std::chrono::seconds(2);
   /// An instant that nobody looked at for so long counts as missed. 1 s to 1 h.
   Duration missed_after = std::chrono::minutes(1);
@@ -31,6 +34,8 @@ struct SchedulerOptions {
   Duration set_back = std::chrono::hours(24);
   /// Before a storage that failed, or a queue that was full, is tried again. 100 ms to 1 min.
   Duration retry_interval = std::chrono::seconds(1);
+  /// Of how long this node stands back, see Scheduler. 0: from the operating system.
+  std::uint64_t seed = 0;
   /// Called for each decision, on the thread that ticks. What it throws is dropped.
   std::function<void(const ScheduleEvent&)> on_event{};
   Logger log{};
@@ -71,6 +76,7 @@ class SchedulerCore {
   /// When it happens, in English. Throws as `preview`.
   [[nodiscard]] std::string describe(const ScheduleSpec& spec);
   [[nodiscard]] std::vector<PileUp> pile_ups(TimePoint from, TimePoint to, std::size_t least);
+  [[nodiscard]] std::vector<ScheduleFault> faults() const;
   Enqueued trigger(std::string_view name, const TriggerOptions& options);
   std::size_t backfill(std::string_view name, TimePoint from, TimePoint to, std::size_t limit);
 
@@ -80,6 +86,7 @@ class SchedulerCore {
   void load(TimePoint now);
   void fire(TimePoint now);
   void fire_one(ScheduleDecision& decision, TimePoint now);
+  bool catch_up(std::vector<std::string> names, TimePoint now);
   [[nodiscard]] ScheduleStatus status_of(ScheduleSpec spec, ScheduleState state) const;
   void changed() noexcept;
 
@@ -103,16 +110,20 @@ class SchedulerCore {
 ///
 /// Once      an instant is decided (it gets its job, or a reason why not) in the transaction that changes the schedule's record,
 ///           and only where that is as it was read: so by one node, once, over restarts, and also where the clock is set back.
-///           Each process may have a scheduler; none leads.
+///           Each process may have a scheduler; none leads. One that finds that another was first with an instant stands back
+///           from then on: it looks 30 to 90 ms after each instant (a time of its own, drawn from `seed`), which is one read where all is
+///           done, and decides what is not; once it was first, it is as before. So where the first one dies, the next
+///           instant comes late by that.
 /// Job       with the schedule's name as `created_by` ("schedule:NAME") and tag, due at the instant and its jitter.
 /// Clock     instants are judged by the storage's clock as this process sees it. Set back by up to `set_back`, what is decided
 ///           stays so, and nothing comes until it is where it was. Where it is behind by more, it had been ahead: then all
 ///           counts from now on anew, and an instant may come once more.
 /// Failing   while the storage does not answer or a queue is full, instants wait; what then is late by more than `missed_after` is
 ///           missed, and goes by the schedule's policy.
-/// Cost      a read of one small record each `refresh_interval`; an instant costs one transaction, and instants of up to 256 schedules
+/// Cost      a read of one small record each `refresh_interval`, of which there is also less while there are no schedules; an instant costs one transaction, and instants of up to 256 schedules
 ///           that come together share one. Nothing is scanned: the next instant is known. Some 1 KB of memory per schedule.
-/// Threads   every member but `tick` may be called from any thread; `tick` from one at a time, and not while started.
+/// Threads   every member but `tick` may be called from any thread; `tick` from one at a time, and not while started. `on_event` must
+///           not stop the scheduler that it is called by.
 template <Storage S = AnyStorage>
 class Scheduler {
  public:
@@ -128,15 +139,19 @@ class Scheduler {
 
   /// Decides what is due as of `now`, up to 256 schedules; says when it wants to be called next. Never throws.
   NextTick tick(TimePoint now) noexcept { return core_.tick(now); }
-  /// Ticks on a thread of its own; tells the log first where zone data is missing or stale. Harmless when started. Throws
-  /// std::system_error where no thread can be had.
-  void start() {
+  /// Ticks on a thread of its own; tells the log first where zone data is missing or stale, unless that is not asked for (it reads
+  /// the folder: some milliseconds). Harmless when started. Throws std::system_error where no thread can be had.
+  void start(bool tell_zones = true) {
+    const std::lock_guard lock(runner_mutex_);
     if (runner_.running()) return;
-    core_.tell_zones();
+    if (tell_zones) core_.tell_zones();
     runner_.start(core_, core_.clock(), core_.waker());
   }
   /// Ends the thread after a tick that is under way. Can be started again.
-  void stop() noexcept { runner_.stop(); }
+  void stop() noexcept {
+    const std::lock_guard lock(runner_mutex_);
+    runner_.stop();
+  }
 
   /// Adds a schedule; its instants count from now on. False: there is one of that name, and nothing has changed. Throws
   /// InvalidArgument that names the faulty field, ZoneError, StorageError.
@@ -154,6 +169,9 @@ class Scheduler {
   bool resume(std::string_view name) { return core_.set_paused(name, false); }
   /// Jobs that it has added stay. False: there is no such schedule.
   bool erase(std::string_view name) { return core_.erase(name); }
+
+  /// Those that can't run here, as the last tick knew them, by name; without asking the storage.
+  [[nodiscard]] std::vector<ScheduleFault> faults() const { return core_.faults(); }
 
   /// Read from the storage.
   [[nodiscard]] std::optional<ScheduleStatus> find(std::string_view name) { return core_.find(name); }
@@ -188,6 +206,7 @@ class Scheduler {
 
  private:
   detail::SchedulerCore core_;
+  std::mutex runner_mutex_;
   Runner runner_;
 };
 

@@ -16,6 +16,8 @@
 #include "quern/monitor/job_history.hpp"
 #include "quern/monitor/job_monitor.hpp"
 #include "quern/queue/job_queue.hpp"
+#include "quern/schedule/scheduler.hpp"
+#include "quern/schedule/zone_database.hpp"
 #include "quern/service/detail/service_parts.hpp"
 #include "quern/service/service_config.hpp"
 #include "quern/service/service_events.hpp"
@@ -23,8 +25,8 @@
 
 namespace quern::inline v1 {
 
-/// The whole of a running system, from one configuration: storage, queue, workers, monitor, alerts, health, and one stream of
-/// events from all of them.
+/// The whole of a running system, from one configuration: storage, queue, workers, schedules, monitor, alerts, health, and one
+/// stream of events from all of them.
 ///
 ///     quern::JobService service{quern::ServiceConfig::from_environment(quern::ServiceConfig::from_file("jobs.json"))};
 ///     service.handlers().on<SendDigest>([](const SendDigest& job) { ... });
@@ -36,7 +38,8 @@ namespace quern::inline v1 {
 /// Opening   `open`, which `start`, `tick` and the parts call by themselves, makes the storage (and migrates it) and what stands
 ///           on it; these live as long as the service, so references to them stay good. With isolated handlers it first
 ///           forks the process that they run in: see `HandlerRegistry::start_isolation` for when that may be.
-/// Start     health, then monitor, history and alerts, then workers; what this machine's last process has left behind is handed back
+/// Start     health, then monitor, history and alerts, then workers, then the scheduler, which is told before of the schedules that
+///           the configuration declares; what this machine's last process has left behind is handed back
 ///           first where `processor.flightRecord` is set. Kinds that have jobs waiting and no handler anywhere give a
 ///           `kind_without_handler` event and a line in the log. Where any of it throws, all is as before.
 /// Stop      in reverse. Can be started again: with workers made anew, of the handlers and the configuration as they are then.
@@ -75,6 +78,11 @@ class JobService {
   [[nodiscard]] JobMonitor<S>& monitor() { return opened().monitor; }
   [[nodiscard]] JobHistory<S>& history() { return opened().history; }
   [[nodiscard]] AlertManager<S>& alerts() { return opened().alerts; }
+  /// For schedules beside those of the configuration, and to ask for them, also while it is stopped. The service starts, stops
+  /// and ticks it.
+  [[nodiscard]] Scheduler<S>& scheduler() { return opened().scheduler; }
+  /// Whose clocks schedules go by; its `reload` takes over new zone data.
+  [[nodiscard]] ZoneDatabase& zones() { return opened().zones; }
   [[nodiscard]] ServiceEvents& events() { return opened().events; }
   /// Null while it is stopped, and where `run_jobs` is false. Who holds it keeps it from going, not from being stopped; it
   /// must be gone before the service.
@@ -98,6 +106,7 @@ class JobService {
       if (records()) parts_->history.start();
       if (watches_alerts()) parts_->alerts.start();
       if (pool_) pool_->start();
+      if (config_.scheduling) parts_->scheduler.start(declares_any(config_));
     } catch (...) {
       end({.wait = Duration::zero()});
       throw;
@@ -113,6 +122,7 @@ class JobService {
   /// is stopped. Called from a handler it only begins to stop.
   void stop() { stop(stop_options()); }
   void stop(StopOptions options) {
+    if (Parts* const parts = opened_.load(std::memory_order_acquire)) parts->scheduler.stop();
     // Without the lock: a handler that stops would else wait for one that waits for the handler.
     if (const auto running = pool()) {
       running->stop(options);
@@ -129,33 +139,39 @@ class JobService {
     bool monitored = false;
     bool recorded = false;
     bool alerted = false;
+    bool scheduled = false;
     {
       const std::lock_guard lock(mutex_);
       begin();
       monitored = config_.queue.enable_metrics;
       recorded = records();
       alerted = watches_alerts();
+      scheduled = config_.scheduling;
     }
     // Without the lock, since a handler that runs on this thread may call the service.
     NextTick next = health()->tick(now);
     if (monitored) next = earliest(next, parts_->monitor.tick(now));
     if (recorded) next = earliest(next, parts_->history.tick(now));
     if (alerted) next = earliest(next, parts_->alerts.tick(now));
+    // Before the workers, who take its jobs at once.
+    if (scheduled) next = earliest(next, parts_->scheduler.tick(now));
     if (const auto running = pool()) next = earliest(next, running->tick(now));
     return next;
   }
 
   /// Takes over what JSON can express of `next`; what comes from code only stays as it is. What can change while jobs run does:
-  /// limits, workers that all have ids, scaling, alert rules, how long a stop may take, and of `queue` retries, timeouts, retention and
-  /// the cleanup interval. The answer names the rest. Throws ConfigError for a faulty one, and nothing changes; StorageError
-  /// where the limits can't be set: then it can be called again.
+  /// limits, workers that all have ids, scaling, schedules, alert rules, how long a stop may take, and of `queue` retries, timeouts,
+  /// retention and the cleanup interval. The answer names the rest. Throws ConfigError for a faulty one, and nothing changes;
+  /// StorageError where the limits or schedules can't be set: then it can be called again.
   ReloadResult reload(ServiceConfig next) {
     next.validate();
     const std::lock_guard lock(mutex_);
     if (pool_) detail::check_kinds(next, handlers_);
+    if (parts_) detail::check_schedules(next, parts_->zones);
     detail::Reload reload(config_, std::move(next), begun_);
     if (parts_) {
       if (begun_) detail::change_limits(parts_->queue.core().storage(), config_.limits, reload.next().limits);
+      if (begun_ && reload.schedules()) declare(reload.next());
       if (reload.queue()) parts_->queue.set_config(reload.live_queue());
       if (reload.rules()) parts_->alerts.set_rules(reload.next().alerts.rules);
     }
@@ -163,7 +179,10 @@ class JobService {
       if (reload.scaling()) pool_->set_scaling(reload.next().pool.scaling);
       if (reload.workers()) detail::change_workers(*pool_, config_.pool.workers, reload.next().pool.workers);
     }
+    const bool scheduled = config_.scheduling;
     config_ = reload.next();
+    if (started_ && config_.scheduling != scheduled)
+      config_.scheduling ? parts_->scheduler.start(declares_any(config_)) : parts_->scheduler.stop();
     if (started_) watches_alerts() ? parts_->alerts.start() : parts_->alerts.stop();
     if (started_) records() ? parts_->history.start() : parts_->history.stop();
     if (parts_)
@@ -186,13 +205,17 @@ class JobService {
           events(queue.core().storage()),
           monitor(queue, detail::monitor_options(config)),
           history(queue, monitor, detail::history_options(config)),
-          alerts(queue, monitor, detail::alert_options(config, events, std::move(healthy_workers))) {}
+          alerts(queue, monitor, detail::alert_options(config, events, std::move(healthy_workers))),
+          zones(config.zones),
+          scheduler(queue, zones, detail::scheduler_options(config, events)) {}
     JobQueue<S> queue;
     ClockRef clock;
     ServiceEvents events;
     JobMonitor<S> monitor;
     JobHistory<S> history;
     AlertManager<S> alerts;
+    ZoneDatabase zones;
+    Scheduler<S> scheduler;
   };
 
   JobService(S* storage, ServiceConfig config) : config_(std::move(config)), storage_(storage) {
@@ -221,16 +244,19 @@ class JobService {
   void begin() {
     if (begun_) return;
     Parts& parts = open_locked();
+    detail::check_schedules(config_, parts.zones);
     parts.queue.set_config(config_.queue);
     detail::change_limits(parts.queue.core().storage(), {}, config_.limits);
     std::shared_ptr<WorkerPool<S, E>> made;
     if (config_.run_jobs)
       made = std::make_shared<WorkerPool<S, E>>(parts.queue, handlers_,
                                                 detail::pool_options(config_, parts.events));
-    std::vector<HealthProbe> probes =
-        detail::probes(parts.queue.core(), [&monitor = parts.monitor] { return monitor.metrics(); }, config_);
+    std::vector<HealthProbe> probes = detail::probes(
+        parts.queue.core(), [&monitor = parts.monitor] { return monitor.metrics(); },
+        [&scheduler = parts.scheduler] { return scheduler.faults(); }, config_);
     auto health = std::make_shared<HealthChecks<E>>(std::move(probes), parts.clock, config_.log);
     detail::tell_unhandled(parts.queue.core().storage(), handlers_, config_, parts.events);
+    declare(config_);
     {
       const std::lock_guard lock(pool_mutex_);
       pool_ = std::move(made);
@@ -240,7 +266,17 @@ class JobService {
     parts.events.publish(SystemEvent{SystemEventType::service_started, now(), {}, "the service starts"});
   }
 
+  /// Of an open service.
+  void declare(const ServiceConfig& config) {
+    if (config.scheduling && config.schedules)
+      parts_->scheduler.declare(*config.schedules, config.undeclared);
+  }
+  [[nodiscard]] static bool declares_any(const ServiceConfig& config) {
+    return config.schedules && !config.schedules->empty();
+  }
+
   void end(StopOptions options) {
+    parts_->scheduler.stop();
     if (pool_) pool_->stop(options);
     parts_->alerts.stop();
     if (records()) parts_->history.stop();

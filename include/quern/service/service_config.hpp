@@ -13,6 +13,9 @@
 #include "quern/monitor/health.hpp"
 #include "quern/monitor/job_history.hpp"
 #include "quern/monitor/job_monitor.hpp"
+#include "quern/schedule/schedule.hpp"
+#include "quern/schedule/scheduler.hpp"
+#include "quern/schedule/zone_database.hpp"
 #include "quern/storage/limit_rules.hpp"
 #include "quern/work/worker_pool.hpp"
 
@@ -49,7 +52,14 @@ struct ServiceConfig {
   bool alerting = true;  ///< False: the rules are not looked at.
   AlertOptions alerts{};
   ServiceHealth health{};
-  StopOptions stop{};  ///< What `JobService::stop` does where it is told nothing else.
+  bool scheduling = true;  ///< False: no schedules are declared, and nobody looks whether one is due.
+  /// Declared at each start, as by `Scheduler::declare`. None: this process has nothing to say of them, and those that others have
+  /// declared stay as they are; so a list that is empty is something else.
+  std::optional<std::vector<ScheduleSpec>> schedules{};
+  Undeclared undeclared = Undeclared::pause;  ///< What becomes of those that were declared before.
+  SchedulerOptions scheduler{};
+  ZoneDatabaseOptions zones{};  ///< `honour_tzdir` from code only.
+  StopOptions stop{};           ///< What `JobService::stop` does where it is told nothing else.
 
   // From code only.
   IsolationOptions isolation{};  ///< Where a handler has `Isolation::process`.
@@ -71,7 +81,8 @@ struct ServiceConfig {
   [[nodiscard]] static ServiceConfig from_environment(ServiceConfig base, const Lookup& get);
 };
 
-/// As `from_json` reads it back, on one line; but an address that may hold a password shows its scheme only.
+/// As `from_json` reads it back, on one line; but an address that may hold a password shows its scheme only. The payloads of
+/// schedules are in it.
 [[nodiscard]] std::string to_json(const ServiceConfig& config);
 /// As `JobQueueConfig::from_json` reads it back, on one line.
 [[nodiscard]] std::string to_json(const JobQueueConfig& config);

@@ -18,9 +18,14 @@ namespace quern::inline v1::detail {
 /// Its notices are published, before the host's own `on_event`. The events must outlive the alerts.
 [[nodiscard]] AlertOptions alert_options(const ServiceConfig& config, ServiceEvents& events,
                                          std::function<std::size_t()> healthy_workers);
+/// The same for schedules.
+[[nodiscard]] SchedulerOptions scheduler_options(const ServiceConfig& config, ServiceEvents& events);
+/// Throws ConfigError with every schedule of the configuration whose zone is unknown here, or that never comes.
+void check_schedules(const ServiceConfig& config, const ZoneDatabase& zones);
 /// The same for workers.
 [[nodiscard]] PoolOptions pool_options(const ServiceConfig& config, ServiceEvents& events);
 [[nodiscard]] std::vector<HealthProbe> probes(QueueCore& queue, std::function<Metrics()> metrics,
+                                              std::function<std::vector<ScheduleFault>()> schedule_faults,
                                               const ServiceConfig& config);
 /// Where a handler is isolated and nothing was forked yet. Throws as HandlerRegistry::start_isolation.
 void start_isolation(HandlerRegistry& handlers, const ServiceConfig& config);
@@ -47,6 +52,7 @@ class Reload {
   /// What of it can be in force at once.
   [[nodiscard]] const JobQueueConfig& live_queue() const noexcept { return live_queue_; }
   [[nodiscard]] bool rules() const { return applies("alerts.rules"); }
+  [[nodiscard]] bool schedules() const { return applies("schedule"); }
   [[nodiscard]] bool scaling() const { return applies("pool.scaling"); }
   [[nodiscard]] bool workers() const { return applies("pool.workers"); }
 
