@@ -20,13 +20,15 @@ TEST_CASE("an instant is decided once, by whichever process comes first", "[sche
     fleet.scheduler().create(one);
   }
   for (int minute = 0; minute < 30; ++minute) {
-    // Another one is first each time, since the one that was so the last time hears of nothing.
+    // Another one is first each time, while the others hear of nothing.
     std::ranges::rotate(fleet.processes, fleet.processes.begin() + 1);
-    auto away = std::move(fleet.processes.back());
-    fleet.processes.pop_back();
+    auto others = std::exchange(fleet.processes, {});
+    fleet.processes.push_back(std::move(others.front()));
     fleet.pass(1min);
-    fleet.processes.push_back(std::move(away));
+    std::swap(fleet.processes.front(), others.front());
+    fleet.processes.swap(others);
   }
+  fleet.pass(1s);  // the last one may stand back
   std::size_t told = 0;
   for (auto& process : fleet.processes) {
     CHECK(process->events.size() > 50);
@@ -53,7 +55,8 @@ TEST_CASE("who is not the first with an instant stands back, and reads one recor
   CHECK(fleet.due().size() == 65);
   CHECK(fleet[0].events.size() == 65);
   // A record each 2 s, whoever it is.
-  CHECK(calls[0] == std::map<std::string, int>{{"get_record", 30}, {"insert_if", 60}});
+  CHECK(calls[0]["insert_if"] == 60);
+  CHECK(calls[0]["get_record"] == 30);
   for (std::size_t i = 1; i < 4; ++i) CHECK(calls[i] == std::map<std::string, int>{{"get_record", 90}});
 }
 
