@@ -78,9 +78,8 @@ function moments(one) {
     all.push({at: one.started_at, tone: 'running', title: `Attempt ${one.attempt} began`, text: one.node ? `on node ${one.node}` : ''});
   if (one.state === 'running') all.push({now: true, at: one.started_at, tone: 'running', title: 'Running', text: ['for ', since(one.started_at)]});
   else if (ended(one.state)) {
-    const took = one.started_at && one.finished_at ? (Date.parse(one.finished_at) - Date.parse(one.started_at)) / 1000 : NaN;
-    all.push({now: true, at: one.finished_at, tone: one.state, title: one.state[0].toUpperCase() + one.state.slice(1), text: [
-      one.dead_reason && one.dead_reason !== 'none' ? one.dead_reason.replaceAll('_', ' ') : '', one.state === 'completed' && took >= 0 ? `after ${seconds(took)}` : '', one.end_message || ''].filter(Boolean).join(': ')});
+    all.push({now: true, at: one.finished_at, tone: one.state, title: one.state[0].toUpperCase() + one.state.slice(1),
+      text: [one.dead_reason && one.dead_reason !== 'none' ? one.dead_reason.replaceAll('_', ' ') : '', one.end_message].filter(Boolean).join(': ')});
   } else {
     const title = {blocked: 'Waits for its parents', scheduled: last.length ? 'Waits for its next attempt' : 'Waits for its time', ready: 'Ready to run'}[one.state] || one.state;
     all.push({now: true, at: one.state === 'scheduled' ? one.run_at : null, tone: one.state, title, text: ''});
@@ -106,7 +105,8 @@ function errors(one) {
     h('summary', `Attempt ${error.attempt}`, error.fault ? badge(error.fault.replaceAll('_', ' '), 'dead') : null, time(error.at)), h('pre', {class: 'code', tabindex: 0}, error.message))));
 }
 
-const clock = (text) => h('time', {datetime: text, title: absolute(text)}, new Date(text).toLocaleTimeString('en-GB', {hour12: false, fractionalSecondDigits: 3}));
+const exact = new Intl.DateTimeFormat('en-GB', {hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3});
+const clock = (text) => h('time', {datetime: text, title: absolute(text)}, exact.format(new Date(text)));
 
 function log(one) {
   const lines = one.log?.lines || [];

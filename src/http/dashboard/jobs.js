@@ -125,7 +125,7 @@ function when(job) {
 function detail(job) {
   if (job.state === 'running' && job.progress) return [progress(job.progress.percent, `Job ${job.id}`), h('span', {class: 'clip dim', title: job.progress.message}, job.progress.message)];
   const text = job.state === 'completed' ? '' : job.last_error?.message || job.end_message || '';
-  return h('span', {class: `clip ${job.state === 'dead' ? 'bad' : 'dim'}`, title: text}, text);
+  return text ? h('span', {class: `clip ${job.state === 'dead' ? 'bad' : 'dim'}`, title: text}, text) : null;
 }
 
 function list(page, onlyDead) {

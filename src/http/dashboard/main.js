@@ -272,6 +272,13 @@ setInterval(() => {
   if (connection.state === 'lost') drawConnection();
 }, 1000);
 
-onBulkDone(() => page?.soon());
-onChanged(() => page?.refresh());
+// What one did oneself is shown at once, also where rows are held still.
+onBulkDone(() => {
+  if (page) page.fresh = true;
+  page?.soon();
+});
+onChanged(() => {
+  if (page) page.fresh = true;
+  page?.refresh();
+});
 boot();

@@ -76,7 +76,7 @@ export function table({caption, columns, rows, key, rowClass, select, hover}) {
 
 export function toast(text, tone = '') {
   const box = document.getElementById('toasts');
-  const node = h('div', {class: `toast ${tone}`}, h('span', text), button('Dismiss', () => node.remove(), {tone: 'quiet small'}));
+  const node = h('div', {class: `toast ${tone}`}, h('span.clamp', text), button('Dismiss', () => node.remove(), {tone: 'quiet small'}));
   box.append(node);
   while (box.childElementCount > 4) box.firstChild.remove();
   setTimeout(() => node.remove(), tone === 'bad' ? 12000 : 5000);
