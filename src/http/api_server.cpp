@@ -18,13 +18,6 @@ HttpConfig checked(HttpConfig config) {
   return config;
 }
 
-/// What changes nothing is not noted, unless it is refused.
-bool is_change(const Request& request, const Route* route) {
-  return changes_something(request.method) && (route == nullptr || !route->permission.ends_with(".read"));
-}
-
-bool is_refusal(int status) { return status == 401 || status == 403 || status == 429; }
-
 }  // namespace
 
 struct ApiServer::State {
@@ -36,10 +29,10 @@ struct ApiServer::State {
           keys(storage, roles, clock),
           gate(gate_options(config), [this](auto secret) { return keys.find(secret); }, config.tokens) {
       keys.configure(config.keys);
-      if (config.auditing) audit.emplace(storage, config.audit, clock, config.log);
-      router.set_gate([this](Request& request, const Route* route) { return before(request, route); });
+      if (config.auditing) gate.set_audit(&audit.emplace(storage, config.audit, clock, config.log));
+      router.set_gate([this](Request& request, const Route* route) { return gate.check(request, route); });
       router.set_after([this](const Request& request, const Route* route, Response& response) {
-        after(request, route, response);
+        gate.finish(request, route, response);
       });
       api.mount(router);
       mount_keys(router, keys, roles);
@@ -50,21 +43,6 @@ struct ApiServer::State {
       GateOptions options = config.gate;
       options.hosts = config.server.hosts;
       return options;
-    }
-
-    std::optional<Response> before(Request& request, const Route* route) {
-      if (auto refused = gate.check(request, route)) return refused;
-      if (audit && audit->changes_wait() && route != nullptr && is_change(request, route))
-        audit->write(audit_entry(request, route, nullptr));
-      return std::nullopt;
-    }
-    void after(const Request& request, const Route* route, Response& response) {
-      gate.finish(request, route, response);
-      if (!audit) return;
-      if (is_refusal(response.status))
-        audit->add_refusal(audit_entry(request, route, &response));
-      else if (is_change(request, route))
-        audit->add(audit_entry(request, route, &response));
     }
 
     ClockRef clock;

@@ -56,6 +56,14 @@ std::shared_ptr<const Caller> open_caller(const GateOptions& options) {
       Caller{.name = "anyone", .via = "open", .scope = {.permissions = role->permissions}});
 }
 
+/// What only reads is sent by POST where its question is long.
+bool is_change(const Request& request, const Route* route) {
+  return route != nullptr && changes_something(request.method) && !route->permission.ends_with(".read");
+}
+
+/// What may come often without anything having happened, so that the log counts it where it does.
+bool is_refusal(int status) { return status == 401 || status == 403 || status == 429; }
+
 bool is_json(std::string_view content_type) {
   std::string_view type = content_type.substr(0, std::min(content_type.find(';'), content_type.size()));
   while (type.ends_with(' ') || type.ends_with('\t')) type.remove_suffix(1);
@@ -178,7 +186,7 @@ std::optional<Response> Gate::check(Request& request, const Route* route) {
     if (audit_ != nullptr) audit_->add_refusal(audit_entry(request, route, &refused));
     return refused;
   }
-  if (audit_ != nullptr && audit_->changes_wait() && route != nullptr && changes_something(request.method))
+  if (audit_ != nullptr && audit_->changes_wait() && is_change(request, route))
     audit_->write(audit_entry(request, route, nullptr));
   return std::nullopt;
 }
@@ -188,7 +196,10 @@ void Gate::finish(const Request& request, const Route* route, Response& response
   if (request.caller == nullptr || !request.refused.empty()) return;
   add_rate_fields(response.headers, per_caller_.policy(),
                   per_caller_.look(rate_key(*request.caller), request.received));
-  if (audit_ != nullptr && route != nullptr && changes_something(request.method))
+  if (audit_ == nullptr) return;
+  if (is_refusal(response.status))
+    audit_->add_refusal(audit_entry(request, route, &response));
+  else if (is_change(request, route))
     audit_->add(audit_entry(request, route, &response));
 }
 

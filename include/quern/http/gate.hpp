@@ -64,7 +64,8 @@ class Gate {
   Gate& operator=(const Gate&) = delete;
   ~Gate();
 
-  /// Notes every refusal, and every change with its outcome. Where the log says that changes wait, one begins only when that stands in the
+  /// Notes every refusal, also by a handler, and every change with its outcome: what is sent by another method than GET, HEAD or OPTIONS and needs
+  /// more than a permission to read. Where the log says that changes wait, one begins only when that stands in the
   /// storage; else it is refused (503). Set it before requests come. The log must outlive the gate; null: nothing is noted.
   void set_audit(AuditLog* log) noexcept { audit_ = log; }
 
