@@ -8,6 +8,7 @@
 #include "quern/core/error.hpp"
 #include "quern/core/runner.hpp"
 #include "quern/http/admin_api.hpp"
+#include "quern/http/dashboard.hpp"
 #include "quern/http/server.hpp"
 
 namespace quern::inline v1::http {
@@ -27,13 +28,15 @@ struct ApiServer::State {
         : clock(storage.clock()),
           roles(storage, config.roles),
           keys(storage, roles, clock),
-          gate(gate_options(config), [this](auto secret) { return keys.find(secret); }, config.tokens) {
+          gate(gate_options(config), [this](auto secret) { return keys.find(secret); }, token_check(config)) {
       keys.configure(config.keys);
+      read_token_keys(config);
       if (config.auditing) gate.set_audit(&audit.emplace(storage, config.audit, clock, config.log));
       router.set_gate([this](Request& request, const Route* route) { return gate.check(request, route); });
       router.set_after([this](const Request& request, const Route* route, Response& response) {
         gate.finish(request, route, response);
       });
+      if (config.dashboard) mount_dashboard(router);
       api.mount(router);
       mount_keys(router, keys, roles);
       if (audit) mount_audit(router, *audit);
@@ -45,9 +48,25 @@ struct ApiServer::State {
       return options;
     }
 
+    /// Nothing where there are no tokens.
+    Gate::Authenticate token_check(const HttpConfig& given) {
+      if (!given.tokens) return {};
+      tokens.emplace(*given.tokens, roles, clock);
+      return [this](std::string_view secret) { return tokens->verify(secret); };
+    }
+    /// Throws InvalidArgument, and nothing has changed.
+    void read_token_keys(const HttpConfig& given) {
+      if (!tokens) return;
+      std::vector<TokenKey> all;
+      for (const std::filesystem::path& file : given.token_keys)
+        for (TokenKey& key : http::read_token_keys(file)) all.push_back(std::move(key));
+      tokens->set_keys(all);
+    }
+
     ClockRef clock;
     Roles roles;
     ApiKeys keys;
+    std::optional<TokenVerifier> tokens{};  // made as the gate is
     std::optional<AuditLog> audit;
     Gate gate;
     Router router;
@@ -111,6 +130,7 @@ AuditLog* ApiServer::audit() {
   auto& audit = state_->opened().audit;
   return audit ? &*audit : nullptr;
 }
+void ApiServer::reload_tokens() { state_->opened().read_token_keys(state_->config); }
 Response ApiServer::handle(Request& request) { return state_->opened().router.handle(request); }
 
 NextTick ApiServer::tick(TimePoint now) noexcept {

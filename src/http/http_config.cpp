@@ -47,6 +47,9 @@ void read_secrets(JsonSettings& settings, HttpConfig& config) {
   std::string audit_key;
   settings.value("auditKey", audit_key);
   if (!audit_key.empty()) config.audit.key = Secret(std::move(audit_key));
+  std::vector<std::string> token_keys;
+  settings.texts("tokenKeys", token_keys);
+  config.token_keys.assign(token_keys.begin(), token_keys.end());
   settings.maybe_group("tls", config.server.tls, [](auto& inner, ServerTls& tls) {
     std::string certificate = tls.certificate.string();
     std::string key = tls.key.string();
@@ -121,6 +124,8 @@ void HttpConfig::validate() const {
   };
   for (std::size_t i = 0; i < roles.size(); ++i)
     check_one("http.", [&] { check(roles[i], fmt::format("roles[{}]", i)); });
+  if (tokens.has_value() == token_keys.empty())
+    faults.add("http.tokenKeys", "go with \"tokens\", and neither without the other");
   check_one("http.", [&] { check(gate.per_caller, "perCaller"); });
   check_one("http.", [&] { check(gate.per_address, "perAddress"); });
   check_one("http.", [&] { check(gate.jobs_per_tenant, "jobsPerTenant"); });

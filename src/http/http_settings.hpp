@@ -54,6 +54,16 @@ void describe_http(V& v, Config& config) {
     inner.value("name", role.name);
     inner.texts("permissions", role.permissions);
   });
+  v.value("dashboard", config.dashboard);
+  v.maybe_group("tokens", config.tokens, [](auto& inner, auto& tokens) {
+    inner.value("issuer", tokens.issuer);
+    inner.value("audience", tokens.audience);
+    inner.value("leeway", tokens.leeway, Range<Duration>{Duration::zero(), std::chrono::minutes(1)});
+    inner.value("nameClaim", tokens.name_claim);
+    inner.value("rolesClaim", tokens.roles_claim);
+    inner.value("tenantsClaim", tokens.tenants_claim);
+    inner.value("queuesClaim", tokens.queues_claim);
+  });
   v.group("audit", [&](auto& audit) {
     audit.value("enabled", config.auditing);
     audit.value("changesWait", config.audit.changes_wait);

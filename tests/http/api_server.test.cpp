@@ -1,12 +1,15 @@
 #include "quern/http/api_server.hpp"
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "http/support/token_signer.hpp"
 #include "quern/core/error.hpp"
 #include "quern/job_service.hpp"
 #include "support/catch.hpp"
 #include "support/engine_storage.hpp"
 #include "support/raw_http.hpp"
+#include "support/temp_folder.hpp"
 
 using nlohmann::json;
 using quern::http::ApiServer;
@@ -178,6 +181,51 @@ TEST_CASE("a server that is open asks nobody, on a loopback address only", "[api
             .status == 403);
   config.server.address = "0.0.0.0";
   CHECK_THROWS_AS(ApiServer(scene.service, config), quern::ConfigError);
+}
+
+TEST_CASE("the dashboard is served beside the API, unless it is not wanted", "[api_server]") {
+  HttpConfig config = Scene::with_key();
+  {
+    Scene scene(config);
+    scene.start();
+    const RawAnswer page = scene.get("/", "");
+    CHECK(page.status == 200);
+    CHECK(page.header("content-security-policy").starts_with("default-src 'none'"));
+    CHECK(scene.get("/nothing.js", "").status == 401);
+  }
+  config.dashboard = false;
+  Scene scene(config);
+  scene.start();
+  CHECK(scene.get("/").status == 404);
+}
+
+TEST_CASE("a token of the configured issuer is let in, and its keys are exchanged while the server runs",
+          "[api_server]") {
+  quern_test::TempFolder folder;
+  const auto keys = folder.path() / "keys.json";
+  const auto write = [&](std::string_view kid) {
+    std::ofstream(keys) << R"({"keys":[{"kty":"oct","alg":"HS256","kid":")" << kid
+                        << R"(","k":"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE"}]})";
+  };
+  write("one");
+  HttpConfig config;
+  config.tokens = quern::http::TokenOptions{.issuer = "me", .audience = "quern"};
+  config.token_keys = {keys};
+  Scene scene(config);
+  scene.start();
+  const std::string token =
+      quern_test::TokenSigner("HS256", "01234567890123456789012345678901")
+          .token({{"iss", "me"}, {"aud", "quern"}, {"sub", "ann"}, {"exp", 4102444800}, {"roles", "viewer"}},
+                 {{"kid", "one"}});
+  const RawAnswer me = scene.get("/api/me", token);
+  CHECK(me.status == 200);
+  CHECK(json::parse(me.body)["name"] == "ann");
+  CHECK(scene.get("/api/keys", token).status == 403);
+  write("two");
+  scene.server.reload_tokens();
+  CHECK(scene.get("/api/me", token).status == 401);
+  CHECK_THROWS_AS(HttpConfig::from_json(R"({"tokens": {"issuer": "me", "audience": "quern"}})"),
+                  quern::ConfigError);
 }
 
 TEST_CASE("a server stops, with streams open, and starts again", "[api_server]") {

@@ -19,7 +19,7 @@ namespace quern::inline v1::http {
 ///     server.start();
 ///
 /// Order    of a request: Gate, AuditLog (where changes wait for it), the route, the fields that tell what is left, AuditLog.
-/// Known    by API keys, those of the storage and of the configuration; and by tokens, where `HttpConfig::tokens` knows any. There is no key to
+/// Known    by API keys, those of the storage and of the configuration; and by tokens, where `HttpConfig::tokens` says so. There is no key to
 ///          begin with: make one by `keys().create`, or name one in the configuration or in QUERN_HTTP_KEY. Without any nobody gets in,
 ///          which `start` tells the log.
 /// Stop     before the service: streams end, requests under way are answered, what waits for the audit log is written.
@@ -49,6 +49,9 @@ class ApiServer {
   /// Null: nothing is audited.
   [[nodiscard]] AuditLog* audit();
   [[nodiscard]] Response handle(Request& request);
+
+  /// Reads the keys of tokens again. Throws InvalidArgument for a faulty file, and those from before go on.
+  void reload_tokens();
 
   /// Writes what waits for the audit log, and which keys were used; says when it wants to be called next. Never throws.
   NextTick tick(TimePoint now) noexcept;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 #include "quern/http/audit_log.hpp"
 #include "quern/http/gate.hpp"
 #include "quern/http/server.hpp"
+#include "quern/http/token.hpp"
 
 namespace quern::inline v1::http {
 
@@ -24,8 +26,11 @@ struct HttpConfig {
   std::vector<ConfiguredApiKey> keys{};  ///< Beside those that are stored.
   AuditOptions audit{};
   bool auditing = true;
-  /// For secrets that are no API keys, such as tokens: see Gate. Code only.
-  Gate::Authenticate tokens{};
+  bool dashboard = true;  ///< Served at "/".
+  /// None: no token is accepted.
+  std::optional<TokenOptions> tokens{};
+  /// Where the keys are that tokens are checked with: see `read_token_keys`. Read at each start and by `ApiServer::reload_tokens`.
+  std::vector<std::filesystem::path> token_keys{};
   Logger log{};  ///< Code only.
 
   /// Throws ConfigError with every fault, each beginning with the path of its value.
