@@ -56,7 +56,7 @@ inline void add_sample_handlers(quern::HandlerRegistry& handlers) {
                               quern::Secret("sesame")},
                    {.tenant = tenant, .tags = {"order:" + std::to_string(number)}});
     if (number % 2 == 0)
-      context.then(SampleCall{number}, {.queue = "partner", .tenant = tenant, .max_attempts = 3});
+      context.then(SampleCall{number}, {.queue = "partner", .max_attempts = 3, .tenant = tenant});
     if (number % 7 == 0)
       context.then(SampleReport{"stock", 10 + number % 30},
                    {.queue = "reports", .priority = quern::Priority::low});

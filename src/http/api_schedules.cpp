@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "http/schedule_json.hpp"
 #include "quern/core/error.hpp"
@@ -27,6 +28,15 @@ ScheduleStatus schedule_of(const ApiContext& api, const Request& request) {
 
 bool shows_secrets(const Request& request) { return scope_of(request).may("jobs.read_secret"); }
 
+/// Where a schedule as the API shows it has what a check of quern's own names.
+std::string place_of(std::string_view field) {
+  constexpr std::array<std::string_view, 10> of_timing{"cron",   "every", "anchor", "at",     "zone",
+                                                       "except", "start", "until",  "within", "jitter"};
+  const std::string_view first = field.substr(0, field.find_first_of(".["));
+  const bool is_timing = std::ranges::find(of_timing, first) != of_timing.end();
+  return (is_timing ? "/timing" : "") + pointer_to(field);
+}
+
 /// Calls `act`; what it finds wrong is told as a fault of the body.
 template <class Act>
 auto with_faults(const Act& act) {
@@ -34,8 +44,10 @@ auto with_faults(const Act& act) {
     return act();
   } catch (const InvalidArgument& error) {
     const std::string_view text = error.what();
-    throw Problem::invalid(pointer_to(error.field()),
+    throw Problem::invalid(place_of(error.field()),
                            std::string(text.substr(std::min(text.size(), error.field().size() + 2))));
+  } catch (const ZoneError& error) {
+    throw Problem::invalid("/timing/zone", error.what());
   }
 }
 

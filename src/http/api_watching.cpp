@@ -62,13 +62,17 @@ Response failures(const ApiContext& api, const Request& request) {
   return text_response("{\"failures\":" + to_json(groups) + "}", "application/json");
 }
 
-Response health(const ApiContext& api, const Request& request, bool liveness) {
+/// For everybody, so without details: those tell of the inside.
+Response health(const ApiContext& api, bool liveness) {
   const HealthReport report = api.host.health(liveness);
-  // Details tell of the inside, so only who may see that gets them.
-  const bool details = request.caller && scope_of(request).may("metrics.read");
   Json brief;
   brief["status"] = to_string(report.status);
-  Response response = text_response(details ? to_json(report) : brief.dump(), "application/json");
+  return json_response(brief, report.ok() ? 200 : 503);
+}
+
+Response health_details(const ApiContext& api) {
+  const HealthReport report = api.host.health(false);
+  Response response = text_response(to_json(report), "application/json");
   response.status = report.ok() ? 200 : 503;
   return response;
 }
@@ -124,11 +128,13 @@ void mount_watching(Router& router, const ApiContext& api) {
               "Failed attempts, grouped by what they have in common.",
               [&api](const Request& request) { return failures(api, request); }});
   router.add({Method::get, "/api/health", "", "Whether this process should get work.",
-              [&api](const Request& request) { return health(api, request, false); }});
+              [&api](const Request&) { return health(api, false); }});
   router.add({Method::get, "/api/health/ready", "", "The same.",
-              [&api](const Request& request) { return health(api, request, false); }});
+              [&api](const Request&) { return health(api, false); }});
   router.add({Method::get, "/api/health/live", "", "Whether this process should go on.",
-              [&api](const Request& request) { return health(api, request, true); }});
+              [&api](const Request&) { return health(api, true); }});
+  router.add({Method::get, "/api/health/details", "metrics.read", "What each component's health is.",
+              [&api](const Request&) { return health_details(api); }});
   router.add({Method::get, "/api/me", std::string(any_caller), "Who is asking, and what that one may do.",
               [](const Request& request) { return me(request); }});
   router.add({Method::get, "/api/info", std::string(any_caller), "What is answering.",
