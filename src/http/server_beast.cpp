@@ -593,8 +593,8 @@ void Connection::close() noexcept {
   state_ = State::closed;
   disarm();
   forget_stream();
+  timer_.cancel();
   Code ignored;  // it is given up, whatever the system says to that
-  timer_.cancel(ignored);
   socket_.close(ignored);
   server_.remove(this, peer_);
 }
@@ -855,7 +855,7 @@ void BeastServer::stop() noexcept {
   net::post(acceptor_.get_executor(), [this] {
     Code ignored;
     acceptor_.close(ignored);
-    accept_timer_.cancel(ignored);
+    accept_timer_.cancel();
   });
   each_connection(&Connection::drain);
   if (!all_gone_within(options.timeouts.grace)) {

@@ -201,6 +201,17 @@ TEST_CASE("a handler learns who asks, and when that was by the clock it was give
   CHECK(seen.headers.find("x-one") == "1");
 }
 
+TEST_CASE("no field of an answer can end it early, however it was made", "[http][server]") {
+  CHECK_THROWS_AS((Fields{{"X-One", "a\r\nX-Two: b"}}), quern::InvalidArgument);
+  CHECK_THROWS_AS((Fields{{"X: a\r\nX-Two", "b"}}), quern::InvalidArgument);
+  Server server([](Request&) { return Response{.headers = {{"X-One", "a\nX-Two: b"}}}; });
+  server.start();
+  RawHttp client(server.port());
+  const RawAnswer answer = client.ask(get_request("/"));
+  CHECK(answer.status == 500);
+  CHECK(answer.header("x-two").empty());
+}
+
 TEST_CASE("what belongs to the server in an answer is the server's", "[http][server]") {
   Server server([](Request&) {
     return Response{.headers = {{"Content-Length", "1"}, {"Connection", "close"}, {"Transfer-Encoding", "x"}},
