@@ -2,7 +2,7 @@
 
 import {at, del, get, post} from './api.js';
 import {h} from './dom.js';
-import {rate, seconds} from './format.js';
+import {rate, seconds, words} from './format.js';
 import {link} from './router.js';
 import {may} from './session.js';
 import {ask, attempt, badge, button, empty, field, head, small, table, time} from './ui.js';
@@ -80,7 +80,7 @@ function ruleTable(rules) {
     columns: [
       ['Rule', 'name', (one) => [one.name, h('small.dim.block', one.description || '')]],
       ['Severity', '', (one) => badge(one.severity)],
-      ['Fires', 'wide', (one) => `${typeof one.metric === 'string' ? one.metric : one.metric?.source || one.metric?.name || 'its value'} ${one.when || 'above'} ${figure(one.threshold)}`.replaceAll('_', ' ')],
+      ['Fires', 'wide', (one) => words(`${one.metric?.source || one.metric?.name || one.metric || 'its value'} ${one.when || 'above'} ${figure(one.threshold)}`)],
       ['Held for', 'num', (one) => length(one.hold_for ?? one.hold_for_s)],
       ['Cool-down', 'num', (one) => length(one.cool_down ?? one.cool_down_s)],
     ],

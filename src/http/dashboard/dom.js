@@ -2,14 +2,16 @@
 
 const SVG = 'http://www.w3.org/2000/svg';
 const nodes = Symbol('handlers');
+const sign = Symbol('signature');
+const rest = Symbol('children to come');
 
 // h('a.quiet.small', {href: '#/', onclick: f, style: {width: '3%'}}, 'text', node, [more], null); properties may be left out.
-export function h(tag, ...rest) {
+export function h(tag, ...given) {
   const [name, ...classes] = tag.split('.');
   const node = document.createElement(name);
   if (classes.length) node.className = classes.join(' ');
-  const given = rest[0] && Object.getPrototypeOf(rest[0]) === Object.prototype;
-  return build(node, given ? rest[0] : {}, given ? rest.slice(1) : rest);
+  const props = given[0] && Object.getPrototypeOf(given[0]) === Object.prototype ? given.shift() : {};
+  return build(node, props, given);
 }
 
 export function svg(tag, props, ...children) {
@@ -34,6 +36,24 @@ function build(node, props, children) {
     }
   }
   node.append(...flat(children));
+  return node;
+}
+
+// Gets its children when it is shown, and only if the one that is shown now was made with another signature.
+export function lazy(node, signature, children) {
+  node[sign] = signature;
+  node[rest] = children;
+  return node;
+}
+
+function complete(node) {
+  if (node[rest]) node.append(...flat(node[rest]()));
+  node[rest] = null;
+}
+
+function completeAll(node) {
+  complete(node);
+  for (const child of node.children || []) completeAll(child);
   return node;
 }
 
@@ -63,7 +83,7 @@ function patchChildren(parent, wanted) {
     const key = keyOf(next);
     const live = key ? keyed.get(key) : at && !keyOf(at) && at.nodeName === next.nodeName ? at : null;
     if (!live || live.nodeName !== next.nodeName) {
-      parent.insertBefore(next, at);
+      parent.insertBefore(completeAll(next), at);
       continue;
     }
     if (live === at) at = at.nextSibling;
@@ -71,9 +91,9 @@ function patchChildren(parent, wanted) {
     patch(live, next);
   }
   while (at) {
-    const rest = at;
+    const old = at;
     at = at.nextSibling;
-    rest.remove();
+    old.remove();
   }
 }
 
@@ -83,6 +103,9 @@ function patch(live, next) {
     return;
   }
   if (live.hasAttribute('data-keep') && next.hasAttribute('data-keep')) return;
+  if (next[sign] !== undefined && live[sign] === next[sign]) return;
+  complete(next);
+  live[sign] = next[sign];
   // Somebody opens and closes these; what was drawn does not know.
   const own = live.nodeName === 'DETAILS' || live.nodeName === 'DIALOG' ? 'open' : null;
   for (const {name} of [...live.attributes])

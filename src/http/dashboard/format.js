@@ -13,6 +13,8 @@ export const count = (n) => (Number.isFinite(n) ? whole.format(n) : nothing);
 export const compact = (n) => (!Number.isFinite(n) ? nothing : Math.abs(n) < 10000 ? whole.format(Math.round(n)) : short.format(n));
 export const rate = (n) => (!Number.isFinite(n) ? nothing : n >= 100 ? compact(n) : decimal.format(n));
 export const percent = (share) => (Number.isFinite(share) ? `${decimal.format(Math.round(share * 1000) / 10)} %` : nothing);
+// "out_of_attempts" -> "out of attempts"
+export const words = (text) => (text ?? '').replaceAll('_', ' ');
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 
 // 0.0123 -> "12.3 ms", 75 -> "1 min 15 s", 90000 -> "1 d 1 h"

@@ -2,7 +2,7 @@
 
 import {at, get} from './api.js';
 import {h} from './dom.js';
-import {absolute, plural, seconds} from './format.js';
+import {absolute, plural, seconds, words} from './format.js';
 import {deeds, perform} from './jobs.js';
 import {go, link} from './router.js';
 import {may} from './session.js';
@@ -51,7 +51,7 @@ async function act(page, name, deed) {
   };
   const fields = deed.fields?.(one) || [];
   if (fields.length || name === 'delete' || name === 'cancel') {
-    const asked = await ask({title: `${deed.name} job ${one.id}`, text: deed.text?.replace('They are', 'It is').replace('Those that run are asked', 'If it runs, it is asked').replace('their', 'its'), fields, yes: name === 'cancel' ? 'Cancel the job' : deed.name, tone: deed.tone, act: run});
+    const asked = await ask({title: `${deed.name} job ${one.id}`, text: deed.text, fields, yes: name === 'cancel' ? 'Cancel the job' : deed.name, tone: deed.tone, act: run});
     if (!asked) return;
   } else if (!await attempt(run, `Job ${one.id}: ${deed.name.toLowerCase()} done`)) {
     return;
@@ -73,13 +73,13 @@ function moments(one) {
   const last = one.errors || (one.last_error ? [one.last_error] : []);
   const dropped = (last[0]?.attempt || 1) - 1;
   if (last.length && dropped > 0) all.push({at: null, tone: 'none', title: `${plural(dropped, 'earlier attempt')}`, text: 'Their errors are not kept any more.'});
-  last.forEach((error) => all.push({at: error.at, tone: 'dead', title: `Attempt ${error.attempt} failed${error.fault && error.fault !== 'error' ? ` (${error.fault.replaceAll('_', ' ')})` : ''}`, text: error.message}));
+  last.forEach((error) => all.push({at: error.at, tone: 'dead', title: `Attempt ${error.attempt} failed${error.fault && error.fault !== 'error' ? ` (${words(error.fault)})` : ''}`, text: error.message}));
   if (one.started_at && (one.state === 'running' || ended(one.state)) && !last.some((error) => error.attempt === one.attempt && one.state !== 'running'))
     all.push({at: one.started_at, tone: 'running', title: `Attempt ${one.attempt} began`, text: one.node ? `on node ${one.node}` : ''});
   if (one.state === 'running') all.push({now: true, at: one.started_at, tone: 'running', title: 'Running', text: ['for ', since(one.started_at)]});
   else if (ended(one.state)) {
     all.push({now: true, at: one.finished_at, tone: one.state, title: one.state[0].toUpperCase() + one.state.slice(1),
-      text: [one.dead_reason && one.dead_reason !== 'none' ? one.dead_reason.replaceAll('_', ' ') : '', one.end_message].filter(Boolean).join(': ')});
+      text: [one.dead_reason && one.dead_reason !== 'none' ? words(one.dead_reason) : '', one.end_message].filter(Boolean).join(': ')});
   } else {
     const title = {blocked: 'Waits for its parents', scheduled: last.length ? 'Waits for its next attempt' : 'Waits for its time', ready: 'Ready to run'}[one.state] || one.state;
     all.push({now: true, at: one.state === 'scheduled' ? one.run_at : null, tone: one.state, title, text: ''});
@@ -102,7 +102,7 @@ function errors(one) {
   const all = one.errors || [];
   if (!all.length) return null;
   return panel(plural(all.length, 'error'), [...all].reverse().map((error, i) => h('details', {class: 'error', open: i === 0, 'data-key': `e${error.attempt}${error.at}`},
-    h('summary', `Attempt ${error.attempt}`, error.fault ? badge(error.fault.replaceAll('_', ' '), 'dead') : null, time(error.at)), h('pre', {class: 'code', tabindex: 0}, error.message))));
+    h('summary', `Attempt ${error.attempt}`, error.fault ? badge(words(error.fault), 'dead') : null, time(error.at)), h('pre', {class: 'code', tabindex: 0}, error.message))));
 }
 
 const exact = new Intl.DateTimeFormat('en-GB', {hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3});
@@ -138,8 +138,8 @@ function about(one) {
 function parents(one) {
   if (!one.parents?.length) return null;
   const open = new Set(one.why_not_running?.parents || []);
-  return panel(plural(one.parents.length, 'parent'), one.on_parent_failure ? h('p.dim', `Where one fails: ${one.on_parent_failure.replaceAll('_', ' ')}.`) : null,
-    table({caption: 'Parents', rows: one.parents.slice(0, 200).map((id) => ({id})), key: (row) => row.id, columns: [
+  return panel(plural(one.parents.length, 'parent'), one.on_parent_failure ? h('p.dim', `Where one fails: ${words(one.on_parent_failure)}.`) : null,
+    table({caption: 'Parents', also: [...open], rows: one.parents.slice(0, 200).map((id) => ({id})), key: (row) => row.id, columns: [
       ['Job', '', (row) => jobLink(row.id)],
       ['Waits', '', (row) => (open.has(row.id) ? badge('waited for', 'blocked') : h('span.dim', 'no more waited for'))],
     ]}));

@@ -3,7 +3,7 @@
 import {at, del, get, post} from './api.js';
 import {each, followBulk} from './bulk.js';
 import {h} from './dom.js';
-import {absolute, compact, count, plural} from './format.js';
+import {absolute, compact, count, plural, words} from './format.js';
 import {go, link} from './router.js';
 import {may} from './session.js';
 import {ask, badge, button, datetime, empty, ended, field, head, jobLink, progress, since, states, table, time} from './ui.js';
@@ -144,13 +144,14 @@ function list(page, onlyDead) {
     rowClass: (one) => [gone.has(one.id) ? 'gone' : '', page.selected.has(one.id) || page.all ? 'picked' : ''].join(' ').trim() || null,
     select: pickable ? {
       all: h('input', {type: 'checkbox', 'aria-label': 'Select all on this page', checked: every || page.all, onchange: (event) => set(rows, event.target.checked)}),
+      has: (job) => page.all || page.selected.has(job.id),
       one: (job) => h('input', {type: 'checkbox', 'aria-label': `Select job ${job.id}`, checked: page.all || page.selected.has(job.id), onclick: (event) => {
-        const {checked} = event.target;
-        const i = rows.indexOf(job);
+        const shown = page.data.jobs;
+        const place = (id) => shown.findIndex((one) => one.id === id);
         // With Shift, all from the one that was clicked last.
-        const from = event.shiftKey && page.clicked !== undefined ? rows.findIndex((one) => one.id === page.clicked) : i;
+        const [i, from] = [place(job.id), event.shiftKey ? place(page.clicked) : -1];
         page.clicked = job.id;
-        set(rows.slice(Math.min(i, from < 0 ? i : from), Math.max(i, from) + 1), checked);
+        set(from < 0 ? [shown[i]] : shown.slice(Math.min(i, from), Math.max(i, from) + 1), event.target.checked);
       }}),
     } : null,
     hover: {
@@ -164,12 +165,12 @@ function list(page, onlyDead) {
       ['Job', '', (job) => jobLink(job.id)],
       ['Kind', 'name', (job) => job.kind],
       ['Queue', 'name', (job) => job.queue],
-      onlyDead ? ['Reason', '', (job) => badge((job.dead_reason || 'dead').replaceAll('_', ' '), 'dead')]
+      onlyDead ? ['Reason', '', (job) => badge(words(job.dead_reason || 'dead'), 'dead')]
         : ['State', '', (job) => [badge(job.state), job.cancel_requested && job.state === 'running' ? h('small.dim', ' cancelling') : null]],
       ['Attempt', 'num', (job) => `${job.attempt} / ${job.max_attempts}`],
       [onlyDead ? 'Died' : 'When', 'nowrap', when],
       tenants ? ['Tenant', 'name', (job) => job.tenant || ''] : null,
-      tags ? ['Tags', 'tags', (job) => job.tags.slice(0, 3).map((one) => h('a', {class: 'tag clip', title: one, href: link([onlyDead ? 'dead' : 'jobs'], {...rest(page), tag: one})}, one))] : null,
+      tags ? ['Tags', 'tags', (job) => job.tags.slice(0, 3).map((one) => h('a', {class: 'tag clip', title: one, href: link([onlyDead ? 'dead' : 'jobs'], {tag: one})}, one))] : null,
       ['Detail', 'wide', detail],
     ],
   });
@@ -206,12 +207,12 @@ const whenFields = () => [
 ];
 export const whenOf = (form) => (form.at ? {at: datetime(form.at)} : {in: form.in});
 export const deeds = {
-  retry: {name: 'Retry', needs: 'jobs.manage', of: ended, text: 'They run again, with all their attempts.'},
-  cancel: {name: 'Cancel', needs: 'jobs.manage', of: (state) => !ended(state), text: 'Those that run are asked to stop.'},
+  retry: {name: 'Retry', needs: 'jobs.manage', of: ended, text: 'With all attempts anew.'},
+  cancel: {name: 'Cancel', needs: 'jobs.manage', of: (state) => !ended(state), text: 'What runs is asked to stop.'},
   reschedule: {name: 'Reschedule', needs: 'jobs.manage', of: (state) => state === 'scheduled' || state === 'ready', fields: whenFields, body: whenOf},
   priority: {name: 'Priority', needs: 'jobs.manage', of: (state) => !ended(state) && state !== 'running', body: (form) => ({priority: Number(form.priority)}),
     fields: (job) => [field('Priority', {name: 'priority', type: 'number', required: true, value: job?.priority ?? 4}, {hint: 'A lower number goes first.'})]},
-  delete: {name: 'Delete', needs: 'jobs.delete', tone: 'danger', of: (state) => state !== 'running', text: 'They are erased with their payloads, results and errors. This can\u2019t be undone.'},
+  delete: {name: 'Delete', needs: 'jobs.delete', tone: 'danger', of: (state) => state !== 'running', text: 'With payload, result and errors. This can\u2019t be undone.'},
 };
 export const perform = (deed, id, body) => (deed === 'delete' ? del(at`jobs/${id}`) : post(`jobs/${encodeURIComponent(id)}/${deed}`, body ?? {}));
 

@@ -43,7 +43,7 @@ export function keys({view, help, refresh, theme}) {
       if (key === 'Escape') target.blur();
       return;
     }
-    if (document.getElementById('app').hidden) return;
+    if (document.querySelector('.app.out')) return;
     if (performance.now() - after < 1500 && /^[a-z]$/.test(key)) {
       after = -Infinity;
       event.preventDefault();

@@ -22,7 +22,7 @@ import {scheduleForm} from './schedule_form.js';
 import {settings} from './settings.js';
 import {workers} from './workers.js';
 
-const open = (one) => !one.needs || may(one.needs);
+const allowed = (one) => !one.needs || may(one.needs);
 const views = [
   {path: '', name: 'Overview', view: overview, key: 'o', needs: 'metrics.read'},
   {path: 'jobs', name: 'Jobs', view: jobs, one: job, key: 'j', needs: 'jobs.read'},
@@ -79,7 +79,7 @@ function route({parts, query}) {
 }
 
 function drawNav(current) {
-  const shown = views.filter((one) => open(one) && (!one.probe || session.has?.[one.probe]));
+  const shown = views.filter((one) => allowed(one) && (!one.probe || session.has?.[one.probe]));
   fill(element('nav'), h('ul', shown.map((one) => h('li', h('a', {
     href: one.path ? link([one.path]) : '#/', 'aria-current': one.path === current ? 'page' : null, title: `g ${one.key}`,
   }, one.name)))),
@@ -146,12 +146,12 @@ function drawConnection() {
 
 async function enter() {
   session.me = await get('me');
-  session.info = await get('info').catch(() => null);
-  if (session.info?.now) setServerTime(session.info.now);
-  session.has = {};
-  if (may('audit.read')) session.has.audit = await get('audit', {limit: 1}).then(() => true, () => false);
+  const [info, audited] = await Promise.all([get('info').catch(() => null), may('audit.read') && get('audit', {limit: 1}).then(() => true, () => false)]);
+  session.info = info;
+  session.has = {audit: audited};
+  if (info?.now) setServerTime(info.now);
   element('door').replaceChildren();
-  element('app').hidden = false;
+  element('app').classList.remove('out');
   element('where').textContent = session.info?.storage || '';
   if (started) window.dispatchEvent(new HashChangeEvent('hashchange'));
   else start(route);
@@ -165,7 +165,7 @@ function leave() {
   stream = null;
   streamTypes = '';
   session.me = null;
-  element('app').hidden = true;
+  element('app').classList.add('out');
   element('view').replaceChildren();
 }
 
@@ -235,7 +235,7 @@ function setTheme(theme) {
 }
 const nextTheme = () => setTheme(themes[(themes.indexOf(document.documentElement.dataset.theme) + 1) % themes.length]);
 
-const showKeys = () => show('Keyboard shortcuts', h('dl.keys', shortcuts(views.filter(open))
+const showKeys = () => show('Keyboard shortcuts', h('dl.keys', shortcuts(views.filter(allowed))
   .map(([key, text]) => h('div', h('dt', key.split(' ').map((one) => h('kbd', one))), h('dd', text)))));
 
 element('theme').onclick = nextTheme;
@@ -249,7 +249,7 @@ setTheme(document.documentElement.dataset.theme);
 
 keys({
   view: (key) => {
-    const found = views.find((one) => one.key === key && open(one));
+    const found = views.find((one) => one.key === key && allowed(one));
     if (found) go(found.path ? [found.path] : []);
   },
   help: showKeys,

@@ -151,7 +151,7 @@ function kinds(metrics, page) {
   const {queue, kind} = page.query;
   const rows = metrics.jobs.filter((one) => (!queue || one.queue === queue) && (!kind || one.kind === kind))
     .sort((a, b) => b.rates['1m'].per_second - a.rates['1m'].per_second || (a.kind < b.kind ? -1 : 1));
-  if (!rows.length) return empty('Nothing has run yet', 'As soon as this process runs jobs, their kinds stand here with rates and times.');
+  if (!rows.length) return empty('Nothing has run yet', 'The kinds of jobs that this process runs will stand here.');
   return panel('By kind, as this process sees it', table({
     caption: 'Kinds of jobs', rows: rows.slice(0, 50), key: (one) => `${one.queue}\n${one.kind}`,
     columns: [

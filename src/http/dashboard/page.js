@@ -136,9 +136,7 @@ export class Page {
 }
 
 function said(error, again) {
-  const retry = h('button', {type: 'button', onclick: again}, 'Try again');
-  if (error.status === 403)
-    return empty('You may not see this', `Your key does not have the permission that this view needs. ${error.message}`);
+  if (error.status === 403) return empty('You may not see this', `Your key lacks a permission that this view needs. ${error.message}`);
   if (error.status === 404) return empty('There is nothing of that name', `It may have been erased, or be out of your reach. ${error.message}`);
-  return empty('This could not be loaded', error.message, retry);
+  return empty('This could not be loaded', error.message, h('button', {type: 'button', onclick: again}, 'Try again'));
 }

@@ -28,7 +28,7 @@ function list(page) {
   const number = (name) => ([name[0].toUpperCase() + name.slice(1), 'num', (one) => h('a', {class: one.counts[name] ? '' : 'dim', href: link(name === 'dead' ? ['dead'] : ['jobs'], {state: name === 'dead' ? '' : name, queue: one.name}), title: count(one.counts[name] || 0)}, compact(one.counts[name] || 0))]);
   const toggle = (one) => attempt(() => post(one.paused ? at`queues/${one.name}/resume` : at`queues/${one.name}/pause`), `${one.name} ${one.paused ? 'goes on' : 'is paused'}`);
   return table({
-    caption: 'Queues', rows: page.data.queues, key: (one) => one.name, rowClass: (one) => (one.paused ? 'paused' : null),
+    caption: 'Queues', also: most, rows: page.data.queues, key: (one) => one.name, rowClass: (one) => (one.paused ? 'paused' : null),
     columns: [
       ['Queue', 'name', (one) => h('a', {href: link(['jobs'], {queue: one.name})}, one.name)],
       ['State', '', (one) => (one.paused ? badge('paused', 'scheduled') : badge('open', 'completed'))],

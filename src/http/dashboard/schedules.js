@@ -2,7 +2,7 @@
 
 import {at, del, get, post} from './api.js';
 import {h} from './dom.js';
-import {count, plural, seconds} from './format.js';
+import {count, plural, seconds, words} from './format.js';
 import {go, link} from './router.js';
 import {may} from './session.js';
 import {ask, attempt, badge, button, empty, facts, field, head, jobLink, json, panel, table, time} from './ui.js';
@@ -112,7 +112,7 @@ export const schedule = {
           ['Left out', one.skipped ? count(one.skipped) : ''],
           ['Zone', one.timing?.zone],
           ['Missed', one.missed],
-          ['When busy', one.when_busy?.replaceAll('_', ' ')],
+          ['When busy', words(one.when_busy)],
           ['Late', one.runs ? `${seconds(one.lateness_mean_s)} on average, ${seconds(one.lateness_max_s)} at most` : ''],
           ['Declared', one.declared ? 'by the program' : 'no, made by hand'],
         ])), panel('As it is written', json(specOf(one))))),

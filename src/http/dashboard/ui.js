@@ -1,7 +1,7 @@
 // The parts that views are built of: badges, times, panels, tables, dialogs and short notices.
 
 import {Refused} from './api.js';
-import {fill, h} from './dom.js';
+import {fill, h, lazy} from './dom.js';
 import {absolute, nothing, relative, seconds} from './format.js';
 import {link} from './router.js';
 
@@ -61,17 +61,24 @@ export const copy = (text, what) => button('Copy', async () => {
   }
 }, {tone: 'quiet small', label: `Copy ${what}`});
 
-// columns: [[name, class, cell(item)], ...]. Rows are told apart by key(item), and stay where they are when they change.
-export function table({caption, columns, rows, key, rowClass, select, hover}) {
+// columns: [[name, class, cell(item)], ...]. Rows are told apart by key(item), stay where they are when they change, and are made anew
+// only where their item has changed, or `also`, which is what else their cells depend on.
+export function table({caption, columns, rows, key, rowClass, select, hover, also}) {
   columns = columns.filter(Boolean);
-  const cell = ([name, tone, of], item, i) => h(i ? 'td' : 'th', {scope: i ? null : 'row', class: tone || null, 'data-label': name}, of(item));
-  return h('div', {class: 'scroll', tabindex: 0, role: 'group', 'aria-label': caption},
+  const cell = ([name, tone, of], item, i) => {
+    const content = of(item);
+    return h(i ? 'td' : 'th', {scope: i ? null : 'row', class: tone || null, 'data-label': name},
+      tone === 'name' ? h('div.short', {title: typeof content === 'string' ? content : null}, content) : content);
+  };
+  const row = (item) => {
+    const tone = rowClass?.(item);
+    return lazy(h('tr', {'data-key': `r${key(item)}`, 'data-row': true, class: tone}), JSON.stringify([item, tone, also, columns.length, select?.has(item)]),
+      () => [select ? h('td.pick', select.one(item)) : null, columns.map((column, i) => cell(column, item, i))]);
+  };
+  return h('div.scroll', {tabindex: 0, role: 'group', 'aria-label': caption},
     h('table', h('caption.sr', caption),
-      h('thead', h('tr', select ? h('td.pick', select.all) : null,
-        columns.map(([name, tone]) => h('th', {scope: 'col', class: tone || null}, name)))),
-      h('tbody', {onmouseenter: hover?.enter, onmouseleave: hover?.leave}, rows.map((item) => h('tr', {'data-key': `r${key(item)}`, 'data-row': true, class: rowClass?.(item)},
-        select ? h('td.pick', select.one(item)) : null,
-        columns.map((column, i) => cell(column, item, i)))))));
+      h('thead', h('tr', select ? h('td.pick', select.all) : null, columns.map(([name, tone]) => h('th', {scope: 'col', class: tone || null}, name)))),
+      h('tbody', {onmouseenter: hover?.enter, onmouseleave: hover?.leave}, rows.map(row))));
 }
 
 export function toast(text, tone = '') {

@@ -314,7 +314,7 @@ flow('the night on which the clocks shift is marked among the times of a schedul
   assert.equal(await page.locator('.times').getByText('clocks shift').count(), 1);
 });
 
-flow('an alert is acknowledged, and the silence ended', {}, async ({page, world, signIn, go, dialog}) => {
+flow('an alert is acknowledged, and the silence ended', {}, async ({page, world, signIn, dialog}) => {
   await signIn();
   await page.getByRole('link', {name: '2 alerts are firing'}).click();
   await page.getByRole('button', {name: 'Acknowledge queue_too_long mail'}).click();
