@@ -1,5 +1,8 @@
 #include <nlohmann/json.hpp>
+#include <random>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "quern/http/server.hpp"
 #include "support/catch.hpp"
@@ -276,4 +279,46 @@ TEST_CASE("chunks that are nearly all framing are no way around the limit", "[ht
   std::string trailers = "0\r\n";
   for (int i = 0; i < 100; ++i) trailers += "X: " + padding + "\r\n";
   CHECK(fixture.refused(with("Transfer-Encoding: chunked\r\n", trailers)) == 400);
+}
+
+TEST_CASE("whatever bytes come, there are answers or none, and the server goes on",
+          "[http][server][framing]") {
+  ServerOptions options;
+  options.limits.body_bytes = 1000;
+  Fixture fixture(options);
+  const std::vector<std::string> models{
+      get_request("/a?b=c", "X-One: 1\r\nConnection: keep-alive\r\n"), post_request("/b", "body"),
+      with("Transfer-Encoding: chunked\r\n", "4;a=b\r\nbody\r\n0\r\nX-Trailer: 1\r\n\r\n") +
+          get_request("/next"),
+      "HEAD http://localhost/ HTTP/1.0\r\nHost: localhost\r\n\r\n"};
+  const std::string pieces = "\r\n\t :;,/%0123456789abcdefxX\0\x7F\xFF"s;
+  std::mt19937 random(17);  // NOLINT(cert-msc32-c,cert-msc51-cpp): the same in each run
+  const auto below = [&](std::size_t bound) { return static_cast<std::size_t>(random()) % bound; };
+  for (int round = 0; round < 3000; ++round) {
+    std::string bytes = models[below(models.size())];
+    for (std::size_t change = 0; change <= below(4); ++change) {
+      const std::size_t at = below(bytes.size());
+      switch (below(4)) {
+        case 0:
+          bytes.insert(at, 1, pieces[below(pieces.size())]);
+          break;
+        case 1:
+          bytes.erase(at, 1 + below(3));
+          break;
+        case 2:
+          bytes.insert(at, bytes.substr(below(bytes.size()), below(20)));
+          break;
+        default:
+          bytes[at] = pieces[below(pieces.size())];
+      }
+      if (bytes.empty()) bytes = "\r";
+    }
+    RawHttp client(fixture.server.port());
+    client.send(bytes);
+    client.end_sending();
+    const std::string answers = client.read_to_end();
+    INFO(bytes);
+    REQUIRE((answers.empty() || answers.starts_with("HTTP/1.1 ")));
+  }
+  CHECK(fixture.ask(get_request("/")).status == 200);
 }
