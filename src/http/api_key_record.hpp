@@ -17,7 +17,9 @@ inline constexpr std::string_view api_key_used_collection = "quern.keys.used";
 inline constexpr std::string_view api_key_prefix = "quern_";
 inline constexpr std::size_t api_key_id_length = 12;
 inline constexpr std::size_t api_key_random_bytes = 32;
-inline constexpr std::size_t api_key_length = api_key_prefix.size() + api_key_id_length + 1 + 43;
+inline constexpr std::size_t api_key_secret_length = 43;  // of so many bytes in base64url
+inline constexpr std::size_t api_key_length =
+    api_key_prefix.size() + api_key_id_length + 1 + api_key_secret_length;
 /// Of an id, without those that look alike. 32 of them, so that each is as likely.
 inline constexpr std::string_view api_key_letters = "abcdefghijkmnpqrstuvwxyz23456789";
 static_assert(api_key_letters.size() == 32);

@@ -31,15 +31,18 @@ std::vector<std::string> keys_of(const AuditOptions& options) {
   return keys;
 }
 
+/// Credentials go first: of a text that is cut, what is left of one would not be known for one.
+std::string fit(const std::string& text) { return detail::one_line(detail::without_credentials(text)); }
+
 void fit(AuditEntry& entry) {
   constexpr std::size_t most_details = 16;
   for (std::string* const text :
        {&entry.who, &entry.via, &entry.id, &entry.peer, &entry.action, &entry.type, &entry.object,
         &entry.queue, &entry.tenant, &entry.reason, &entry.request_id})
-    *text = detail::one_line(*text);
+    *text = fit(*text);
   std::map<std::string, std::string> details;
   for (const auto& [name, value] : entry.details)
-    if (details.size() < most_details) details.emplace(detail::one_line(name), detail::one_line(value));
+    if (details.size() < most_details) details.emplace(fit(name), fit(value));
   entry.details = std::move(details);
 }
 

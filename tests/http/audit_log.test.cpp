@@ -379,6 +379,28 @@ TEST_CASE("an entry is made fit for a line, and has no more than is allowed", "[
   CHECK_FALSE(s.log.verify());
 }
 
+TEST_CASE("a credential that was put where none belongs does not stand in the log", "[audit]") {
+  quern_test::SecurityScene scene;
+  const auto issued = scene.key("deploy", "viewer");
+  const std::string& key = issued.secret.reveal();
+  const std::string token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl";
+  AuditScene s;
+  AuditEntry entry{.who = key,
+                   .object = "a/" + key + "/" + key + "/" + token + "/b",
+                   .reason = std::string(250, 'x') + key};
+  entry.details = {{"path", "/api/keys/" + key}, {token, token}};
+  s.log.add(entry);
+  s.log.flush();
+  const std::string text = s.text(1);
+  CHECK(text.find(key.substr(19, 6)) == text.npos);
+  CHECK(text.find("c2ln") == text.npos);
+  const AuditEntry stored = s.log.list()[0].entry;
+  const std::string shown = "quern_" + issued.id + "_***";
+  CHECK(stored.object == "a/" + shown + "/" + shown + "/***/b");
+  CHECK(stored.details.at("path") == "/api/keys/" + shown);
+  CHECK(stored.details.at("***") == "***");
+}
+
 TEST_CASE("a gate notes every change and every refusal, and no secret", "[audit][gate]") {
   const bool wait = GENERATE(false, true);
   quern_test::SecurityScene s;

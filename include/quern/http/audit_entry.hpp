@@ -14,7 +14,7 @@ namespace quern::inline v1::http {
 /// Something that somebody has done, or was not let do. Never a payload, a header's value or a secret.
 ///
 /// Texts are made fit when the entry is added: what is not UTF-8 becomes U+FFFD, as do characters that break lines or turn their direction;
-/// other control characters become spaces; each is cut at 256 bytes, and of `details` 16 are kept.
+/// other control characters become spaces; the secret part of an API key, or a token, becomes "***"; each is cut at 256 bytes, and of `details` 16 are kept.
 struct AuditEntry {
   TimePoint at{};            ///< The log's clock, where it is not set.
   std::string who{};         ///< The caller's name; empty: not known.
@@ -37,7 +37,7 @@ struct AuditRecord {
   std::uint64_t number = 0;  ///< From 1, without gaps.
   AuditEntry entry{};
   std::string hash{};    ///< SHA-256 in hexadecimal digits.
-  std::string writer{};  ///< Which log object wrote it, and its how manieth that was.
+  std::string writer{};  ///< Which log object wrote it, and how many it had written then.
   std::string fault{};   ///< Not empty: the record can't be read, since ...; then there is only its number.
 };
 
