@@ -108,6 +108,8 @@ Config read(const Arguments& arguments) {
   // Unless something else is said: a file in the data folder.
   nlohmann::json service = nlohmann::json::parse(part(file, "service"));
   if (!service.contains("storage")) service["storage"] = "sqlite:" + (config.data / "quern.db").string();
+  if (arguments.sample && !service.contains("pool"))
+    service["pool"]["scaling"] = {{"minWorkers", 2}, {"maxWorkers", 6}};
   config.service = quern::ServiceConfig::from_environment(quern::ServiceConfig::from_json(service.dump()));
   nlohmann::json http = nlohmann::json::parse(part(file, "http"));
   if (!http.contains("port")) http["port"] = 8080;

@@ -51,12 +51,15 @@ void require(const Request& request, std::string_view permission);
 /// The job, where there is one within the caller's reach. Throws Problem (404).
 [[nodiscard]] Job job_of(const ApiContext& api, const Request& request);
 /// As a page has it.
-[[nodiscard]] Json summary_of(const Job& job);
+[[nodiscard]] Json summary_of(const ApiContext& api, const Job& job);
 /// All that is known of it, as text: payload and result stand in it as they are stored, but for secrets.
 [[nodiscard]] std::string details_of(const ApiContext& api, const Job& job, bool show_secrets);
 /// JSON text with what its names, or its kind, say is secret shown as "***".
 [[nodiscard]] std::string without_secrets(const ApiContext& api, const std::string& kind,
                                           const std::string& text);
+
+/// Whether there is anything in the job that `without_secrets` hides.
+[[nodiscard]] bool has_secrets(const ApiContext& api, const Job& job);
 
 /// What a filter says in a query or a body, and what in neither may be asked for by that caller.
 struct JobQuery {

@@ -220,15 +220,16 @@ Response page_of(const ApiContext& api, const Request& request, bool only_dead) 
   if (const auto filters = within_reach(filter, scope_of(request))) page = list(api.storage(), *filters);
   Json json;
   Json& jobs = json["jobs"] = Json::array();
-  for (const Job& job : page.jobs) jobs.push_back(summary_of(job));
+  for (const Job& job : page.jobs) jobs.push_back(summary_of(api, job));
   json["next"] = page.next ? Json(to_string(page.next)) : Json(nullptr);
   return json_response(json);
 }
 
 Response one(const ApiContext& api, const Request& request) {
   const Job job = job_of(api, request);
-  Response response =
-      text_response(details_of(api, job, scope_of(request).may("jobs.read_secret")), "application/json");
+  const bool show_secrets = scope_of(request).may("jobs.read_secret");
+  Response response = text_response(details_of(api, job, show_secrets), "application/json");
+  response.noted = show_secrets && has_secrets(api, job);
   constexpr std::size_t enough = 16;
   const std::string tag = '"' + detail::to_base64url(detail::sha256(response.body).substr(0, enough)) + '"';
   response.headers.set("ETag", tag);

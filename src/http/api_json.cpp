@@ -104,6 +104,14 @@ void hide(Json& json, const std::vector<std::string>& secrets) {
   }
 }
 
+/// A job that names none has those of its kind here, or of the configuration; on another node that may be otherwise.
+int most_attempts(const ApiContext& api, const Job& job) {
+  if (job.max_attempts > 0) return job.max_attempts;
+  const HandlerRegistry::Entry* const entry = api.host.handlers().find(job.kind);
+  if (entry != nullptr && entry->options.max_attempts > 0) return entry->options.max_attempts;
+  return api.host.queue().config().default_max_retries + 1;
+}
+
 }  // namespace
 
 std::string without_secrets(const ApiContext& api, const std::string& kind, const std::string& text) {
@@ -125,7 +133,14 @@ std::string without_secrets(const ApiContext& api, const std::string& kind, cons
   return json.dump();
 }
 
-Json summary_of(const Job& job) {
+bool has_secrets(const ApiContext& api, const Job& job) {
+  const auto hides = [&](const Payload& payload) {
+    return without_secrets(api, job.kind, payload.text()) != payload.text();
+  };
+  return hides(job.payload) || (job.result && hides(*job.result));
+}
+
+Json summary_of(const ApiContext& api, const Job& job) {
   Json json;
   json["id"] = to_string(job.id);
   json["kind"] = job.kind;
@@ -139,7 +154,7 @@ Json summary_of(const Job& job) {
   if (!job.digest.empty()) json["digest"] = job.digest;
   json["run"] = job.run;
   json["attempt"] = job.attempt;
-  json["max_attempts"] = job.max_attempts;
+  json["max_attempts"] = most_attempts(api, job);
   json["cancel_requested"] = job.cancel_requested;
   json["created_at"] = to_rfc3339(job.created_at);
   json["run_at"] = to_rfc3339(job.run_at);
@@ -159,7 +174,7 @@ Json summary_of(const Job& job) {
 }
 
 std::string details_of(const ApiContext& api, const Job& job, bool show_secrets) {
-  Json json = summary_of(job);
+  Json json = summary_of(api, job);
   Json errors = Json::array();
   for (const AttemptError& error : job.errors) errors.push_back(json_of(error));
   json["errors"] = std::move(errors);

@@ -199,7 +199,7 @@ void Gate::finish(const Request& request, const Route* route, Response& response
   if (audit_ == nullptr) return;
   if (is_refusal(response.status))
     audit_->add_refusal(audit_entry(request, route, &response));
-  else if (is_change(request, route))
+  else if (response.noted || is_change(request, route))
     audit_->add(audit_entry(request, route, &response));
 }
 

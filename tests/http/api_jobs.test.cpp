@@ -45,6 +45,7 @@ TEST_CASE("a job that is added by the API runs, and shows all that is known of i
   CHECK(job["tenant"] == "acme");
   CHECK(job["tags"] == json{"x", "y"});
   CHECK(job["timeout"] == "30s");
+  CHECK(job["max_attempts"] == scene.service.queue().config().default_max_retries + 1);
   CHECK(job["payload"] == json{{"to", "a@example.org"}});
   CHECK_FALSE(job.contains("result"));
   CHECK(job["why_not_running"]["reason"] == "no_node");

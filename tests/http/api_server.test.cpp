@@ -153,6 +153,7 @@ TEST_CASE("who changes something, or is refused, stands in the audit log, which 
   CHECK(scene.post("/api/jobs/" + id + "/cancel", json::object()).status == 200);
   CHECK(scene.get("/api/jobs", "wrong").status == 401);
   CHECK(scene.get("/api/jobs").status == 200);  // changes nothing
+  CHECK(scene.get("/api/jobs/" + id).status == 200);
   REQUIRE(scene.server.audit() != nullptr);
   scene.server.audit()->flush();
   const json log = json::parse(scene.get("/api/audit").body);
@@ -166,6 +167,12 @@ TEST_CASE("who changes something, or is refused, stands in the audit log, which 
   const json verified = json::parse(scene.get("/api/audit/verify").body);
   CHECK(verified["fault"].is_null());
   CHECK(verified["checkpoint"]["number"] == 3);
+  const std::string secret = json::parse(
+      scene.post("/api/jobs", {{"kind", "a"}, {"payload", {{"token", "t"}}}, {"in", "1h"}}).body)["id"];
+  CHECK(scene.get("/api/jobs/" + secret).status == 200);  // and what was shown is secret
+  scene.server.audit()->flush();
+  CHECK(json::parse(scene.get("/api/audit").body)["entries"][0]["action"] == "jobs.read");
+  CHECK(json::parse(scene.get("/api/audit").body)["entries"].size() == 5);
   CHECK(scene.get("/api/audit/export").body.find("\"hash\"") != std::string::npos);
 }
 

@@ -119,6 +119,8 @@ struct Response {
   /// Without Content-Length, Connection, Date and the like, which are the server's.
   Fields headers{};
   std::string body{};
+  /// Nothing was changed, and it is noted in the audit log all the same: secrets were shown.
+  bool noted = false;
   /// What follows instead of `body`, for as long as it takes.
   std::shared_ptr<ResponseStream> stream{};
 };
