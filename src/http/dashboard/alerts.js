@@ -2,7 +2,7 @@
 
 import {at, del, get, post} from './api.js';
 import {h} from './dom.js';
-import {rate, seconds, words} from './format.js';
+import {rate, words} from './format.js';
 import {link} from './router.js';
 import {may} from './session.js';
 import {ask, attempt, badge, button, empty, field, head, small, table, time} from './ui.js';
@@ -15,7 +15,7 @@ export const alerts = {
   every: 5,
   async load(page) {
     const [now, rules] = await Promise.all([get('alerts', {}, page.signal), get('alerts/rules', {}, page.signal).catch(() => ({rules: []}))]);
-    page.data = {...now, rules: Array.isArray(rules) ? rules : rules.rules || []};
+    page.data = {...now, ...rules};
   },
   draw(page) {
     const {alerts: all, silences, rules} = page.data;
@@ -30,11 +30,11 @@ export const alerts = {
   },
 };
 
-const subject = (one) => [one.queue ? h('a', {href: link(['jobs'], {queue: one.queue})}, `queue ${one.queue}`) : null, one.queue && one.kind ? ', ' : null, one.kind ? h('a', {href: link(['jobs'], {kind: one.kind})}, `kind ${one.kind}`) : null];
+const subject = ({labels: {queue, kind}}) => [queue ? h('a', {href: link(['jobs'], {queue})}, `queue ${queue}`) : null, queue && kind ? ', ' : null, kind ? h('a', {href: link(['jobs'], {kind})}, `kind ${kind}`) : null];
 
 function active(all) {
   return table({
-    caption: 'Alerts', rows: all, key: (one) => `${one.rule}\n${one.queue}\n${one.kind}`,
+    caption: 'Alerts', rows: all, key: (one) => JSON.stringify([one.rule, one.labels]),
     columns: [
       ['Rule', 'name', (one) => [one.rule, h('small.dim.block', one.description)]],
       ['Severity', '', (one) => badge(one.severity)],
@@ -43,7 +43,7 @@ function active(all) {
       ['Value', 'num', (one) => figure(one.value)],
       ['Threshold', 'num', (one) => figure(one.threshold)],
       ['Since', 'nowrap', (one) => time(one.since)],
-      may('alerts.manage') ? ['Actions', 'do', (one) => (one.silenced ? null : small('Acknowledge', `Acknowledge ${one.rule} ${one.queue || ''} ${one.kind || ''}`.trim(), () => silence(one)))] : null,
+      may('alerts.manage') ? ['Actions', 'do', (one) => (one.silenced ? null : small('Acknowledge', `Acknowledge ${[one.rule, one.labels.queue, one.labels.kind].filter(Boolean).join(' ')}`, () => silence({rule: one.rule, ...one.labels})))] : null,
     ],
   });
 }
@@ -72,17 +72,15 @@ function silenceTable(silences) {
   });
 }
 
-const length = (value) => (typeof value === 'number' ? (value ? seconds(value) : '') : value && value !== '0s' ? value : '');
-
 function ruleTable(rules) {
   return table({
     caption: 'Rules', rows: rules, key: (one) => one.name,
     columns: [
       ['Rule', 'name', (one) => [one.name, h('small.dim.block', one.description || '')]],
       ['Severity', '', (one) => badge(one.severity)],
-      ['Fires', 'wide', (one) => words(`${one.metric?.source || one.metric?.name || one.metric || 'its value'} ${one.when || 'above'} ${figure(one.threshold)}`)],
-      ['Held for', 'num', (one) => length(one.hold_for ?? one.hold_for_s)],
-      ['Cool-down', 'num', (one) => length(one.cool_down ?? one.cool_down_s)],
+      ['Fires', 'wide', (one) => words(`${one.metric === 'jobs' ? `${one.state} jobs` : one.metric} ${one.when} ${figure(one.threshold)}${one.queue ? `, queue ${one.queue}` : ''}${one.kind ? `, kind ${one.kind}` : ''}`)],
+      ['Held for', 'num', (one) => one.holdFor],
+      ['Cool-down', 'num', (one) => one.coolDown],
     ],
   });
 }

@@ -11,7 +11,7 @@ export const audit = {
   title: 'Audit',
   every: 10,
   async load(page) {
-    page.data = await get('audit', {limit: 50, after: page.query.after}, page.signal);
+    page.data = await get('audit', {limit: 50, before: page.query.before}, page.signal);
   },
   draw(page) {
     const {entries, next} = page.data;
@@ -22,16 +22,16 @@ export const audit = {
         columns: [
           ['Number', '', (one) => h('span.mono', String(one.number))],
           ['When', 'nowrap', (one) => time(one.at)],
-          ['Who', 'name', (one) => text(one.who)],
+          ['Who', 'name', (one) => [text(one.who), h('small.dim', ' ', text(one.via))]],
           ['Action', 'name', (one) => text(one.action)],
           ['Object', 'name', (one) => text(one.object)],
-          ['Outcome', '', (one) => badge(text(one.outcome), /ok|success|done|allowed/.test(one.outcome) ? 'completed' : 'dead')],
+          ['Outcome', '', (one) => [badge(text(one.outcome), one.outcome < 400 ? 'completed' : 'dead'), h('small.dim', ' ', text(one.reason))]],
           ['From', 'name', (one) => text(one.from)],
-          ['Details', 'wide', (one) => h('span', {class: 'clip', title: text(one.details)}, text(one.details))],
+          ['Details', 'wide', (one) => h('span.clip', {title: text(one.fault || one.details)}, text(one.fault || one.details))],
         ],
       }) : empty('Nothing has been recorded', 'Whoever changes something, or is refused, is written down here.'),
-      h('nav', {class: 'pager', 'aria-label': 'Pages'}, page.query.after ? h('a', {class: 'button', href: link(['audit'])}, 'First page') : null,
-        next ? h('a', {class: 'button', href: link(['audit'], {after: next})}, 'Next page') : null),
+      h('nav.pager', {'aria-label': 'Pages'}, page.query.before ? h('a.button', {href: link(['audit'])}, 'First page') : null,
+        next ? h('a.button', {href: link(['audit'], {before: next})}, 'Next page') : null),
     ];
   },
 };

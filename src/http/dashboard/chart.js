@@ -53,8 +53,8 @@ export function chart({title, note, series, from, to, format, gap = Infinity, wh
   });
   const last = series.map((one) => `${one.name} ${lastOf(one.points, format)}`).join(', ');
   const times = series[0]?.points.map(([t]) => t).filter((t) => t >= from && t <= to) || [];
-  const tip = h('div', {class: 'tip', 'data-keep': true, hidden: true});
-  const rule = h('div', {class: 'rule', 'data-keep': true, hidden: true});
+  const tip = h('div.tip', {'data-keep': true, hidden: true});
+  const rule = h('div.rule', {'data-keep': true, hidden: true});
   const hover = (event) => {
     const plot = event.currentTarget;
     const box = plot.getBoundingClientRect();
@@ -82,12 +82,12 @@ export function chart({title, note, series, from, to, format, gap = Infinity, wh
     h('figcaption', h('span.name', title, note ? h('small', note) : null),
       h('span.legend', series.map((one) => h('span', h('span', {class: `key s-${one.tone}`}), one.name, ' ', h('b', lastOf(one.points, format)))))),
     h('div.frame',
-      h('div', {class: 'ys', 'aria-hidden': 'true'}, [top, top / 2, 0].map((v) => h('span', format(v)))),
-      h('div', {class: 'plot', onpointermove: hover, onpointerleave: leave},
+      h('div.ys', {'aria-hidden': 'true'}, [top, top / 2, 0].map((v) => h('span', format(v)))),
+      h('div.plot', {onpointermove: hover, onpointerleave: leave},
         svg('svg', {viewBox: `0 0 ${wide} ${high}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': `${title}: ${all.length ? `at last ${last}; axis to ${format(top)}` : 'no data'}`},
           [0, 0.5, 1].map((share) => svg('line', {class: 'grid', x1: 0, x2: wide, y1: share * high, y2: share * high, 'vector-effect': 'non-scaling-stroke'})), drawn),
         all.length ? null : h('div.none', 'No data in this range'), rule, tip),
-      h('div', {class: 'xs', 'aria-hidden': 'true'}, [0, 1 / 3, 2 / 3, 1].map((share) => h('span', tick(from + span * share))))));
+      h('div.xs', {'aria-hidden': 'true'}, [0, 1 / 3, 2 / 3, 1].map((share) => h('span', tick(from + span * share))))));
 }
 
 function lastOf(points, format) {

@@ -45,7 +45,7 @@ function one(page, group) {
   const rates = group.per_second || {};
   // Where the last minute is above the last quarter of an hour it becomes more.
   const grows = rates['1m'] > 1.5 * rates['15m'] && rates['1m'] > 0;
-  return h('li', {class: 'panel', 'data-key': `${group.kind}\n${group.fingerprint}`, 'data-row': true},
+  return h('li.panel', {'data-key': `${group.kind}\n${group.fingerprint}`, 'data-row': true},
     h('div.head',
       h('div.message', h('code.break.clamp', group.error), h('p.sub', h('a', {href: link(['jobs'], {kind: group.kind, state: 'dead'})}, group.kind), group.queues.length ? ` in ${group.queues.join(', ')}` : '')),
       h('div.actions', act('retry', 'Retry dead', 'jobs.manage'), act('delete', 'Delete dead', 'jobs.delete', 'danger'))),

@@ -62,14 +62,17 @@ async function act(page, name, deed) {
 function why(one) {
   const because = one.why_not_running;
   if (!because || one.state === 'running' || because.reason === 'ended') return null;
-  return h('div', {class: 'why', role: 'note'}, h('strong', 'Why it is not running: '), because.text || because.reason,
+  return h('div.why', {role: 'note'}, h('strong', 'Why it is not running: '), because.text || because.reason,
     because.until ? [' It can start ', time(because.until), '.'] : null,
     because.limit ? [' ', h('a', {href: link(['queues'])}, `Limit ${because.limit}`)] : null);
 }
 
+// A person, a program, or "job:17".
+const author = (name) => (/^job:\d+$/.test(name) ? jobLink(name.slice(4), `job ${name.slice(4)}`) : name);
+
 // The moments of a job that are known, oldest first.
 function moments(one) {
-  const all = [{at: one.created_at, tone: 'none', title: 'Added', text: one.created_by ? `by ${one.created_by}` : ''}];
+  const all = [{at: one.created_at, tone: 'none', title: 'Added', text: one.created_by ? ['by ', author(one.created_by)] : ''}];
   const last = one.errors || (one.last_error ? [one.last_error] : []);
   const dropped = (last[0]?.attempt || 1) - 1;
   if (last.length && dropped > 0) all.push({at: null, tone: 'none', title: `${plural(dropped, 'earlier attempt')}`, text: 'Their errors are not kept any more.'});
@@ -101,8 +104,8 @@ function timeline(one) {
 function errors(one) {
   const all = one.errors || [];
   if (!all.length) return null;
-  return panel(plural(all.length, 'error'), [...all].reverse().map((error, i) => h('details', {class: 'error', open: i === 0, 'data-key': `e${error.attempt}${error.at}`},
-    h('summary', `Attempt ${error.attempt}`, error.fault ? badge(words(error.fault), 'dead') : null, time(error.at)), h('pre', {class: 'code', tabindex: 0}, error.message))));
+  return panel(plural(all.length, 'error'), [...all].reverse().map((error, i) => h('details.error', {open: i === 0, 'data-key': `e${error.attempt}${error.at}`},
+    h('summary', `Attempt ${error.attempt}`, error.fault ? badge(words(error.fault), 'dead') : null, time(error.at)), h('pre.code', {tabindex: 0}, error.message))));
 }
 
 const exact = new Intl.DateTimeFormat('en-GB', {hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3});
@@ -113,22 +116,21 @@ function log(one) {
   if (!lines.length) return null;
   const fields = (line) => Object.entries(line.fields || {}).map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`).join(' ');
   return panel('Log', one.log.dropped ? h('p.dim', `${plural(one.log.dropped, 'line')} more did not fit.`) : null,
-    h('ol', {class: 'log', tabindex: 0, 'aria-label': 'Log lines'}, lines.map((line) => h('li', {class: `l-${/^[a-z]+$/.test(line.level) ? line.level : 'info'}`},
+    h('ol.log', {tabindex: 0, 'aria-label': 'Log lines'}, lines.map((line) => h('li', {class: `l-${/^[a-z]+$/.test(line.level) ? line.level : 'info'}`},
       clock(line.at), h('span.level', line.level), h('span', line.message, line.fields ? h('span.dim', ' ', fields(line)) : null)))));
 }
 
 function about(one) {
   return panel('About', facts([
-    ['Attempt', `${one.attempt} of ${one.max_attempts}${one.run > 1 ? `, run ${one.run}` : ''}`],
+    ['Attempt', `${one.attempt}${one.max_attempts ? ` of ${one.max_attempts}` : ''}${one.run > 1 ? `, run ${one.run}` : ''}`],
     ['Priority', String(one.priority)],
     ['Due', one.run_at ? time(one.run_at) : ''],
     ['Deadline', one.deadline ? time(one.deadline) : ''],
     ['Timeout', one.timeout],
     ['Tenant', one.tenant ? h('a', {href: link(['jobs'], {tenant: one.tenant})}, one.tenant) : ''],
-    ['Tags', one.tags?.length ? h('span.tags', one.tags.map((tag) => h('a', {class: 'tag', href: link(['jobs'], {tag})}, tag))) : ''],
+    ['Tags', one.tags?.length ? h('span.tags', one.tags.map((tag) => h('a.tag', {href: link(['jobs'], {tag})}, tag))) : ''],
     ['Unique key', one.unique_key],
     ['Node', one.node],
-    ['Added by', one.created_by],
     ['Snoozes', one.snoozes ? String(one.snoozes) : ''],
     ['Crashes', one.crashes ? h('span.bad', String(one.crashes)) : ''],
     ['Trace', one.trace ? h('code.break', one.trace) : ''],
@@ -145,4 +147,4 @@ function parents(one) {
     ]}));
 }
 
-const data = (name, value) => h('section', {class: 'panel', 'aria-label': name}, h('div.head', h('h2', name), copy(() => JSON.stringify(value, null, 2), name)), json(value));
+const data = (name, value) => h('section.panel', {'aria-label': name}, h('div.head', h('h2', name), copy(() => JSON.stringify(value, null, 2), name)), json(value));

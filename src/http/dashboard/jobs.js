@@ -8,6 +8,10 @@ import {go, link} from './router.js';
 import {may} from './session.js';
 import {ask, badge, button, datetime, empty, ended, field, head, jobLink, progress, since, states, table, time} from './ui.js';
 
+// Numbers of all tenants are not for those who see only some.
+const unseen = (error) => {
+  if (error.status !== 403) throw error;
+};
 const filters = ['queue', 'kind', 'tenant', 'tag', 'created_from', 'created_before'];
 
 function view(name, onlyDead) {
@@ -29,8 +33,8 @@ function view(name, onlyDead) {
       const {state, limit, order, after} = page.query;
       const query = {...(onlyDead ? {} : {state}), order, after, limit: limit || 50};
       for (const one of filters) query[one] = page.query[one];
-      const [listed, counted] = await Promise.all([get(onlyDead ? 'dead' : 'jobs', query, page.signal), get('jobs/counts', {}, page.signal)]);
-      page.data.counts = counted.counts;
+      const [listed, counted] = await Promise.all([get(onlyDead ? 'dead' : 'jobs', query, page.signal), get('jobs/counts', {}, page.signal).catch(unseen)]);
+      page.data.counts = counted?.counts;
       page.data.next = listed.next;
       page.data.loaded = listed.jobs;
       // Rows don't move under a pointer or away from a selection.
@@ -61,7 +65,7 @@ function view(name, onlyDead) {
 export const jobs = view('jobs', false);
 export const dead = view('dead', true);
 
-const matching = (page, state) => page.data.counts.filter((one) => (!state || one.state === state)
+const matching = (page, state) => page.data.counts?.filter((one) => (!state || one.state === state)
   && (!page.query.queue || one.queue === page.query.queue) && (!page.query.kind || one.kind === page.query.kind))
   .reduce((sum, one) => sum + one.count, 0);
 
@@ -69,16 +73,16 @@ const rest = (page) => ({...page.query, after: undefined});
 
 function tabs(page) {
   const chosen = page.query.state || '';
-  return h('nav', {class: 'tabs', 'aria-label': 'States'}, ['', ...states].map((state) => {
+  return h('nav.tabs', {'aria-label': 'States'}, ['', ...states].map((state) => {
     const n = matching(page, state);
     return h('a', {href: link(['jobs'], {...rest(page), state}), 'aria-current': chosen === state ? 'page' : null, class: `t-${state || 'all'}`},
-      state || 'all', h('span', {class: 'n', title: count(n)}, compact(n)));
+      state || 'all', n === undefined ? null : h('span.n', {title: count(n)}, compact(n)));
   }));
 }
 
 function filterBar(page, path) {
   const {query} = page;
-  const names = (one) => [...new Set(page.data.counts.map((row) => row[one]))].sort();
+  const names = (one) => [...new Set(page.data.counts?.map((row) => row[one]))].sort();
   const toLocal = (text) => {
     if (!text) return '';
     const then = new Date(text);
@@ -100,7 +104,7 @@ function filterBar(page, path) {
   const change = (event) => event.currentTarget.form.requestSubmit();
   const active = filters.filter((one) => query[one]).length;
   const more = ['tenant', 'tag', 'created_from', 'created_before'].some((one) => query[one]) || (query.order && query.order !== 'newest');
-  return h('form', {class: 'filters', role: 'search', 'aria-label': 'Filter jobs', onsubmit: apply},
+  return h('form.filters', {role: 'search', 'aria-label': 'Filter jobs', onsubmit: apply},
     field('Job id', {id: 'f-id', name: 'id', inputmode: 'numeric', placeholder: 'Go to 123', 'data-search': true, class: 'slim'}),
     field('Queue', {id: 'f-queue', name: 'queue', value: query.queue || '', onchange: change, placeholder: 'any'}, {list: names('queue')}),
     field('Kind', {id: 'f-kind', name: 'kind', value: query.kind || '', onchange: change, placeholder: 'any'}, {list: names('kind')}),
@@ -111,7 +115,7 @@ function filterBar(page, path) {
       field('Created before', {id: 'f-before', name: 'created_before', type: 'datetime-local', value: toLocal(query.created_before), onchange: change}),
       field('Order', {id: 'f-order', name: 'order', value: query.order || 'newest', onchange: change}, {options: [['newest', 'newest first'], ['oldest', 'oldest first']]}))),
     h('div.actions', h('button', {type: 'submit'}, 'Apply'),
-      active ? h('a', {class: 'button', href: link(path, {state: query.state, limit: query.limit})}, 'Clear') : null));
+      active ? h('a.button', {href: link(path, {state: query.state, limit: query.limit})}, 'Clear') : null));
 }
 
 // When what matters about it happened, or will.
@@ -123,7 +127,7 @@ function when(job) {
 }
 
 function detail(job) {
-  if (job.state === 'running' && job.progress) return [progress(job.progress.percent, `Job ${job.id}`), h('span', {class: 'clip dim', title: job.progress.message}, job.progress.message)];
+  if (job.state === 'running' && job.progress) return [progress(job.progress.percent, `Job ${job.id}`), h('span.clip.dim', {title: job.progress.message}, job.progress.message)];
   const text = job.state === 'completed' ? '' : job.last_error?.message || job.end_message || '';
   return text ? h('span', {class: `clip ${job.state === 'dead' ? 'bad' : 'dim'}`, title: text}, text) : null;
 }
@@ -167,10 +171,10 @@ function list(page, onlyDead) {
       ['Queue', 'name', (job) => job.queue],
       onlyDead ? ['Reason', '', (job) => badge(words(job.dead_reason || 'dead'), 'dead')]
         : ['State', '', (job) => [badge(job.state), job.cancel_requested && job.state === 'running' ? h('small.dim', ' cancelling') : null]],
-      ['Attempt', 'num', (job) => `${job.attempt} / ${job.max_attempts}`],
+      ['Attempt', 'num', (job) => `${job.attempt}${job.max_attempts ? ` / ${job.max_attempts}` : ''}`],
       [onlyDead ? 'Died' : 'When', 'nowrap', when],
       tenants ? ['Tenant', 'name', (job) => job.tenant || ''] : null,
-      tags ? ['Tags', 'tags', (job) => job.tags.slice(0, 3).map((one) => h('a', {class: 'tag clip', title: one, href: link([onlyDead ? 'dead' : 'jobs'], {tag: one})}, one))] : null,
+      tags ? ['Tags', 'tags', (job) => job.tags.slice(0, 3).map((one) => h('a.tag.clip', {title: one, href: link([onlyDead ? 'dead' : 'jobs'], {tag: one})}, one))] : null,
       ['Detail', 'wide', detail],
     ],
   });
@@ -180,21 +184,21 @@ function none(page, onlyDead, path) {
   const filtered = filters.some((one) => page.query[one]) || page.query.state;
   if (onlyDead && !filtered) return empty('No dead letters', 'No job has ended badly. When one does, it is kept here with its errors until somebody redrives or purges it.');
   if (!filtered) return empty('No jobs yet', 'As soon as your program enqueues one, or a schedule does, it is here.');
-  return empty('No job matches', 'Ended jobs are erased after a while; or the filter is too narrow.', h('a', {class: 'button', href: link(path)}, 'Show all'));
+  return empty('No job matches', 'Ended jobs are erased after a while; or the filter is too narrow.', h('a.button', {href: link(path)}, 'Show all'));
 }
 
 function pager(page, path) {
   const {query: {after, limit}} = page;
   const {next, more} = page.data;
-  return h('nav', {class: 'pager', 'aria-label': 'Pages'},
+  return h('nav.pager', {'aria-label': 'Pages'},
     more ? button(`Show ${plural(more, 'new job')}`, () => {
       page.over = false;
       page.fresh = true;
       page.refresh();
     }) : null,
-    after ? h('a', {class: 'button', href: link(path, rest(page))}, 'First page') : null,
+    after ? h('a.button', {href: link(path, rest(page))}, 'First page') : null,
     after ? button('Back', () => history.back()) : null,
-    next ? h('a', {class: 'button', href: link(path, {...page.query, after: next})}, 'Next page') : null,
+    next ? h('a.button', {href: link(path, {...page.query, after: next})}, 'Next page') : null,
     h('span.grow'),
     h('label', 'Per page ', h('select', {onchange: (event) => go(path, {...rest(page), limit: event.target.value})},
       [25, 50, 100, 250, 500].map((n) => h('option', {value: n, selected: String(n) === (limit || '50')}, n)))));
@@ -219,7 +223,7 @@ export const perform = (deed, id, body) => (deed === 'delete' ? del(at`jobs/${id
 function actions(page, onlyDead) {
   const {selected, all} = page;
   const total = matching(page, onlyDead ? 'dead' : page.query.state);
-  const exact = !filters.some((one) => page.query[one] && one !== 'queue' && one !== 'kind');
+  const exact = total !== undefined && !filters.some((one) => page.query[one] && one !== 'queue' && one !== 'kind');
   const possible = Object.entries(deeds).filter(([deed, {needs, of}]) => may(needs) && (!onlyDead || deed === 'retry' || deed === 'delete')
     && (all ? onlyDead || !page.query.state || of(page.query.state) : [...selected.values()].some((one) => of(one.state))));
   if (!may('jobs.manage') && !may('jobs.delete')) return null;
@@ -260,7 +264,7 @@ function actions(page, onlyDead) {
     page.redraw();
     run();
   };
-  return h('div', {class: 'chosen', role: 'group', 'aria-label': 'Actions on the selection'},
+  return h('div.chosen', {role: 'group', 'aria-label': 'Actions on the selection'},
     h('strong', all ? what : `${plural(selected.size, 'job')} selected`),
     possible.map(([deed, {tone}]) => button(name(deed), () => act(deed), {tone: `small ${tone || ''}`, key: deed})),
     !all && selected.size === page.data.jobs.length && (page.data.next || page.query.after) ? button(exact ? `Select all ${count(total)} that match` : 'Select all that match', () => {

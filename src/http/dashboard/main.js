@@ -8,7 +8,7 @@ import {setServerTime} from './format.js';
 import {keys, shortcuts} from './keys.js';
 import {Page} from './page.js';
 import {go, link, start} from './router.js';
-import {may, session} from './session.js';
+import {may, seesAll, seesAllTenants, session} from './session.js';
 import {describe, empty, field, notice, onChanged, show, tick, values} from './ui.js';
 import {alerts} from './alerts.js';
 import {audit} from './audit.js';
@@ -22,17 +22,17 @@ import {scheduleForm} from './schedule_form.js';
 import {settings} from './settings.js';
 import {workers} from './workers.js';
 
-const allowed = (one) => !one.needs || may(one.needs);
+const allowed = (one) => (!one.needs || may(one.needs)) && (!one.reach || one.reach());
 const views = [
-  {path: '', name: 'Overview', view: overview, key: 'o', needs: 'metrics.read'},
+  {path: '', name: 'Overview', view: overview, key: 'o', needs: 'metrics.read', reach: seesAll},
   {path: 'jobs', name: 'Jobs', view: jobs, one: job, key: 'j', needs: 'jobs.read'},
-  {path: 'queues', name: 'Queues', view: queues, key: 'q', needs: 'queues.read'},
+  {path: 'queues', name: 'Queues', view: queues, key: 'q', needs: 'queues.read', reach: seesAllTenants},
   {path: 'schedules', name: 'Schedules', view: schedules, one: schedule, edit: scheduleForm, key: 's', needs: 'schedules.read'},
-  {path: 'workers', name: 'Workers', view: workers, key: 'w', needs: 'workers.read'},
-  {path: 'failures', name: 'Failures', view: failures, key: 'f', needs: 'jobs.read'},
+  {path: 'workers', name: 'Workers', view: workers, key: 'w', needs: 'workers.read', reach: seesAll},
+  {path: 'failures', name: 'Failures', view: failures, key: 'f', needs: 'jobs.read', reach: seesAllTenants},
   {path: 'dead', name: 'Dead letters', view: dead, key: 'd', needs: 'jobs.read'},
-  {path: 'alerts', name: 'Alerts', view: alerts, key: 'a', needs: 'alerts.read'},
-  {path: 'audit', name: 'Audit', view: audit, key: 'u', needs: 'audit.read', probe: 'audit'},
+  {path: 'alerts', name: 'Alerts', view: alerts, key: 'a', needs: 'alerts.read', reach: seesAll},
+  {path: 'audit', name: 'Audit', view: audit, key: 'u', needs: 'audit.read', reach: () => seesAll() && session.audit},
   {path: 'settings', name: 'Settings', view: settings, key: 't', needs: ''},
 ];
 
@@ -56,6 +56,11 @@ function pick(parts) {
 
 function route({parts, query}) {
   if (!session.me) return;
+  // Who may not see the overview begins with what they may see.
+  if (!parts.length && !allowed(views[0])) {
+    go([views.find(allowed).path], {}, {replace: true});
+    return;
+  }
   const where = pick(parts);
   drawNav(where?.path);
   setMenu(false);
@@ -79,8 +84,7 @@ function route({parts, query}) {
 }
 
 function drawNav(current) {
-  const shown = views.filter((one) => allowed(one) && (!one.probe || session.has?.[one.probe]));
-  fill(element('nav'), h('ul', shown.map((one) => h('li', h('a', {
+  fill(element('nav'), h('ul', views.filter(allowed).map((one) => h('li', h('a', {
     href: one.path ? link([one.path]) : '#/', 'aria-current': one.path === current ? 'page' : null, title: `g ${one.key}`,
   }, one.name)))),
   h('p.who', session.me.via === 'open' ? 'Open server' : session.me.name,
@@ -148,7 +152,7 @@ async function enter() {
   session.me = await get('me');
   const [info, audited] = await Promise.all([get('info').catch(() => null), may('audit.read') && get('audit', {limit: 1}).then(() => true, () => false)]);
   session.info = info;
-  session.has = {audit: audited};
+  session.audit = audited;
   if (info?.now) setServerTime(info.now);
   element('door').replaceChildren();
   element('app').classList.remove('out');
@@ -178,8 +182,8 @@ function signOut() {
 function signIn(why) {
   if (element('door').hasChildNodes()) return;
   leave();
-  const fault = h('p', {class: 'fault', role: 'alert'}, why);
-  const form = h('form', {class: 'panel', onsubmit: async (event) => {
+  const fault = h('p.fault', {role: 'alert'}, why);
+  const form = h('form.panel', {onsubmit: async (event) => {
     event.preventDefault();
     fault.textContent = '';
     setKey(values(form).key);
@@ -190,7 +194,7 @@ function signIn(why) {
       fault.textContent = error.status === 401 ? 'This key is not known here, or is no longer valid.' : describe(error);
     }
   }}, h('h1', 'Sign in'), h('p', 'This server asks for an API key. It is kept until this tab is closed.'),
-  field('API key', {name: 'key', type: 'password', required: true}), fault, h('button', {type: 'submit', class: 'primary'}, 'Sign in'));
+  field('API key', {name: 'key', type: 'password', required: true}), fault, h('button.primary', {type: 'submit'}, 'Sign in'));
   document.title = 'Sign in \u00b7 quern';
   fill(element('door'), h('main.door', form));
   form.querySelector('input').focus();

@@ -49,31 +49,33 @@ export const overview = {
     const key = [range, queue, kind].join('\n');
     // Points come by the minute at most, so asking for them every two seconds would tell nothing new.
     const stale = page.data.key !== key || Date.now() - page.data.pointsAt > (range === '5m' ? 10000 : 30000);
-    const [metrics, points, alerts, workers] = await Promise.all([
+    const [metrics, points, counted, alerts, workers] = await Promise.all([
       get('jobs/metrics', {}, signal),
       stale ? get('jobs/performance', {range: range === '5m' ? '7m' : range, queue, kind}, signal).then((all) => all.points) : page.data.points,
+      may('jobs.read') ? get('jobs/counts', {}, signal) : null,
       may('alerts.read') ? get('alerts', {}, signal) : null,
       may('workers.read') ? get('jobs/workers', {}, signal) : null,
     ]);
     remember(metrics, (one) => (!queue || one.queue === queue) && (!kind || one.kind === kind));
-    page.data = {key, pointsAt: stale ? Date.now() : page.data.pointsAt, metrics, points, alerts, workers};
+    // What the storage says now, or what the monitor has sampled of it.
+    const counts = counted?.counts || metrics.all_nodes.counts || [];
+    page.data = {key, pointsAt: stale ? Date.now() : page.data.pointsAt, metrics, points, counts, alerts, workers};
   },
   draw(page) {
-    const {metrics, points, alerts, workers} = page.data;
+    const {metrics, points, counts: all, alerts, workers} = page.data;
     const {queue, kind} = page.query;
     const [range, , span] = rangeOf(page);
-    const counts = (metrics.all_nodes.counts || []).filter((one) => (!queue || one.queue === queue) && (!kind || one.kind === kind));
-    const all = metrics.all_nodes.counts || [];
+    const counts = all.filter((one) => (!queue || one.queue === queue) && (!kind || one.kind === kind));
     const names = (field) => [...new Set(all.map((one) => one[field]))].sort();
     const choose = (name, label, list) => h('select', {'aria-label': label, onchange: (event) => go([], {...page.query, [name]: event.target.value})},
       h('option', {value: '', selected: !page.query[name]}, `All ${name}s`), list.map((one) => h('option', {value: one, selected: page.query[name] === one}, one)));
     return [
       head('Overview', choose('queue', 'Queue', names('queue')), choose('kind', 'Kind', names('kind')),
-        h('div', {class: 'segments', role: 'group', 'aria-label': 'Range of the charts'}, ranges.map(([name, text]) =>
+        h('div.segments', {role: 'group', 'aria-label': 'Range of the charts'}, ranges.map(([name, text]) =>
           h('button', {type: 'button', 'aria-pressed': String(name === range), onclick: () => go([], {...page.query, range: name})}, text)))),
       firing(alerts),
       figures(metrics, points, counts, workers),
-      h('ul', {class: 'counts', 'aria-label': 'Jobs by state'}, states.map((state) => {
+      h('ul.counts', {'aria-label': 'Jobs by state'}, states.map((state) => {
         const n = counts.filter((one) => one.state === state).reduce((sum, one) => sum + one.count, 0);
         return h('li', {class: `t-${state}`}, h('a', {href: link(['jobs'], {state, queue, kind})}, h('b', {title: count(n)}, compact(n)), h('span', state)));
       })),
@@ -86,8 +88,8 @@ export const overview = {
 function firing(alerts) {
   const on = (alerts?.alerts || []).filter((one) => one.status === 'firing' && !one.silenced);
   if (!on.length) return null;
-  return h('div', {class: 'firing', role: 'status'}, h('a', {href: link(['alerts'])}, `${on.length === 1 ? 'An alert is' : `${on.length} alerts are`} firing`),
-    on.slice(0, 4).map((one) => h('span', badge(one.severity), ' ', one.rule, one.queue ? ` \u00b7 ${one.queue}` : '', one.kind ? ` \u00b7 ${one.kind}` : '')));
+  return h('div.firing', {role: 'status'}, h('a', {href: link(['alerts'])}, `${on.length === 1 ? 'An alert is' : `${on.length} alerts are`} firing`),
+    on.slice(0, 4).map((one) => h('span', badge(one.severity), ` ${[one.rule, one.labels.queue, one.labels.kind].filter(Boolean).join(' \u00b7 ')}`)));
 }
 
 function figures(metrics, points, counts, workers) {

@@ -105,7 +105,7 @@ export class Page {
     const wait = Math.max(0, this.last + Math.max(least, 2 * this.took) - performance.now());
     setTimeout(() => {
       this.due = false;
-      this.refresh();
+      if (!document.hidden) this.refresh();
     }, wait);
   }
 

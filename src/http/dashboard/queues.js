@@ -4,7 +4,7 @@ import {at, del, get, post, put} from './api.js';
 import {h} from './dom.js';
 import {compact, count, seconds} from './format.js';
 import {link} from './router.js';
-import {may} from './session.js';
+import {may, seesAll} from './session.js';
 import {ask, attempt, badge, bar, button, empty, field, head, small, table} from './ui.js';
 
 export const queues = {
@@ -12,14 +12,14 @@ export const queues = {
   types: ['job'],
   every: 5,
   async load(page) {
-    const [all, rules] = await Promise.all([get('queues', {}, page.signal), get('limits', {}, page.signal)]);
-    page.data = {queues: all.queues, limits: rules.limits};
+    const [all, rules] = await Promise.all([get('queues', {}, page.signal), seesAll() ? get('limits', {}, page.signal) : null]);
+    page.data = {queues: all.queues, limits: rules?.limits};
   },
   draw: (page) => [
     head('Queues'),
     page.data.queues.length ? list(page) : empty('No queues yet', 'A queue begins to exist with its first job.'),
-    h('div.head', h('h2', 'Limits'), may('queues.manage') ? button('Add a limit', () => editLimit(page)) : null),
-    page.data.limits.length ? limits(page) : empty('No limits', 'A limit says how many jobs of a queue or kind may run at once, or start in a time, over all nodes.'),
+    page.data.limits ? [h('div.head', h('h2', 'Limits'), may('queues.manage') ? button('Add a limit', () => editLimit(page)) : null),
+    page.data.limits.length ? limits(page) : empty('No limits', 'A limit says how many jobs of a queue or kind may run at once, or start in a time, over all nodes.')] : null,
   ],
 };
 

@@ -61,8 +61,8 @@ function build(page) {
   const timing = one.timing || {};
   const how = timing.every ? 'every' : timing.at?.length ? 'at' : 'cron';
   const local = (text) => (text ? new Date(Date.parse(text) - new Date(text).getTimezoneOffset() * 60000).toISOString().slice(0, 19) : '');
-  const preview = h('div', {class: 'preview', 'aria-live': 'polite'}, h('p.dim', 'Loading'));
-  const fault = h('p', {class: 'fault', role: 'alert'});
+  const preview = h('div.preview', {'aria-live': 'polite'}, h('p.dim', 'Loading'));
+  const fault = h('p.fault', {role: 'alert'});
   const window = timing.within?.[0] || {};
   let asked = 0;
 
@@ -87,9 +87,9 @@ function build(page) {
     soon();
   };
   const kindOfTiming = (value, text) => h('label.check', h('input', {type: 'radio', name: 'how', value, checked: how === value, onchange: choose}), ' ', text);
-  const submit = h('button', {type: 'submit', class: 'primary'}, old ? 'Save' : 'Create');
+  const submit = h('button.primary', {type: 'submit'}, old ? 'Save' : 'Create');
 
-  const form = h('form', {class: 'columns', oninput: soon, onsubmit: async (event) => {
+  const form = h('form.columns', {oninput: soon, onsubmit: async (event) => {
     event.preventDefault();
     fault.textContent = '';
     submit.disabled = true;
@@ -138,9 +138,9 @@ function build(page) {
         field('Tags', {name: 'tags', value: (one.tags || []).join(', ')}, {hint: 'With commas.'}),
         field('Most runs', {name: 'max_runs', type: 'number', min: 0, value: one.max_runs || ''}, {hint: 'Empty: any number.'}),
         check('Leave it out while its queue is busy', {name: 'skip_if_queue_busy', checked: Boolean(one.skip_if_queue_busy)})))),
-    fault, h('div.actions', submit, h('a', {class: 'button', href: old ? link(['schedules', old.name]) : '#/schedules'}, 'Cancel'))),
+    fault, h('div.actions', submit, h('a.button', {href: old ? link(['schedules', old.name]) : '#/schedules'}, 'Cancel'))),
   h('div', panel('Its next times', preview)));
 
   soon();
-  return h('div', {'data-keep': true, class: 'stack'}, head(old ? `Edit ${old.name}` : 'New schedule'), form);
+  return h('div.stack', {'data-keep': true}, head(old ? `Edit ${old.name}` : 'New schedule'), form);
 }

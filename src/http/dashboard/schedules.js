@@ -60,7 +60,7 @@ export const schedules = {
     page.data = await get('jobs/schedules', {limit: 100, after: page.query.after}, page.signal);
   },
   draw: (page) => [
-    head('Schedules', may('schedules.manage') ? h('a', {class: 'button primary', href: '#/new-schedule'}, 'New schedule') : null),
+    head('Schedules', may('schedules.manage') ? h('a.button.primary', {href: '#/new-schedule'}, 'New schedule') : null),
     page.data.schedules.length ? table({
       caption: 'Schedules', rows: page.data.schedules, key: (one) => one.name, rowClass: (one) => (one.paused ? 'paused' : null),
       columns: [
@@ -75,9 +75,9 @@ export const schedules = {
         may('schedules.manage') || may('schedules.trigger') ? ['Actions', 'do', (one) => actions(page, one, 'small')] : null,
       ],
     }) : empty('No schedules', 'A schedule adds a job again and again: by a cron expression, at an interval or at single instants.',
-      may('schedules.manage') ? h('a', {class: 'button', href: '#/new-schedule'}, 'Create one') : null),
-    h('nav', {class: 'pager', 'aria-label': 'Pages'}, page.query.after ? h('a', {class: 'button', href: link(['schedules'])}, 'First page') : null,
-      page.data.next ? h('a', {class: 'button', href: link(['schedules'], {after: page.data.next})}, 'Next page') : null),
+      may('schedules.manage') ? h('a.button', {href: '#/new-schedule'}, 'Create one') : null),
+    h('nav.pager', {'aria-label': 'Pages'}, page.query.after ? h('a.button', {href: link(['schedules'])}, 'First page') : null,
+      page.data.next ? h('a.button', {href: link(['schedules'], {after: page.data.next})}, 'Next page') : null),
   ],
 };
 
@@ -102,7 +102,7 @@ export const schedule = {
     const {one, runs, preview} = page.data;
     return [
       h('div.head', h('div', h('h1', one.name, ' ', state(one)), h('p.sub', one.description)), h('div.actions', actions(page, one, ''))),
-      one.fault ? h('div', {class: 'why bad', role: 'note'}, h('strong', 'It can\u2019t run: '), one.fault) : null,
+      one.fault ? h('div.why.bad', {role: 'note'}, h('strong', 'It can\u2019t run: '), one.fault) : null,
       h('div.columns',
         h('div', panel('Next times', one.paused ? h('p.dim', 'It is paused: these would be its times.') : null, times(preview)), panel('History', history(runs))),
         h('div', panel('About', facts([
@@ -120,21 +120,13 @@ export const schedule = {
   },
 };
 
-// Local times, with the offset, and a mark where the clocks have shifted since the one before.
+// Local times, with their offset, and a mark where the clocks have shifted since the one before.
 export function times(preview) {
   if (!preview) return h('p.dim', 'No times can be told.');
   if (!preview.times.length) return h('p.dim', 'It never happens again.');
   return h('ol.times', preview.times.map((one) => h('li',
-    h('span.mono', one.local), h('span.dim.mono', offset(one.offset)), time(one.instant),
+    h('span.mono', one.local.slice(0, 19).replace('T', ' ')), h('span.dim.mono', one.local.slice(19)), time(one.instant),
     one.shifted ? badge('clocks shift', 'ready') : null, one.due !== one.instant ? h('span.dim', `due ${seconds((Date.parse(one.due) - Date.parse(one.instant)) / 1000)} later`) : null)));
-}
-
-// "+02:00", or seconds as a number.
-function offset(value) {
-  if (typeof value !== 'number') return value || '';
-  const minutes = Math.abs(value) / 60;
-  const two = (n) => String(Math.floor(n)).padStart(2, '0');
-  return `${value < 0 ? '-' : '+'}${two(minutes / 60)}:${two(minutes % 60)}`;
 }
 
 function history(runs) {
@@ -143,7 +135,7 @@ function history(runs) {
     caption: 'History', rows: runs, key: (one) => `${one.instant}${one.decided}${one.job}`,
     columns: [
       ['Instant', 'nowrap', (one) => [time(one.instant), one.count > 1 ? h('small.dim', ` to ${one.last}`) : null]],
-      ['What became of it', 'wide', (one) => (one.job && one.job !== '0' ? ['job ', jobLink(one.job)]
+      ['What became of it', 'wide', (one) => (one.job ? ['job ', jobLink(one.job)]
         : [badge(one.count > 1 ? `${count(one.count)} left out` : 'left out', 'scheduled'), ' ', reasons[one.reason] || one.reason])],
       ['Decided', 'nowrap', (one) => time(one.decided)],
     ],

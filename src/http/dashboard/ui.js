@@ -17,11 +17,11 @@ export const time = (text, missing = nothing) =>
 export const since = (text) =>
   text ? h('time', {datetime: text, title: absolute(text), 'data-at': Date.parse(text), 'data-since': true}, seconds(Math.max(0, (Date.now() - Date.parse(text)) / 1000))) : nothing;
 
-export const jobLink = (id, text = id) => h('a', {href: link(['jobs', id]), class: 'mono'}, text);
+export const jobLink = (id, text = id) => h('a.mono', {href: link(['jobs', id])}, text);
 
 export const bar = (share, label) => {
   const percent = Math.max(0, Math.min(100, share * 100));
-  return h('span', {class: 'bar', role: 'img', 'aria-label': label, title: label},
+  return h('span.bar', {role: 'img', 'aria-label': label, title: label},
     h('span', {class: `fill${percent >= 90 ? ' full' : ''}`, style: {width: `${percent}%`}}));
 };
 
@@ -29,11 +29,11 @@ export const progress = (percent, label) =>
   h('span.progress', h('progress', {max: 100, value: Math.max(0, Math.min(100, percent || 0)), 'aria-label': label || 'Progress'}),
     h('span.num', `${Math.round(percent || 0)} %`));
 
-export const spinner = () => h('p', {class: 'loading', role: 'status'}, 'Loading');
+export const spinner = () => h('p.loading', {role: 'status'}, 'Loading');
 
 export const empty = (title, text, ...more) => h('div.empty', h('h2', title), text ? h('p', text) : null, more);
 
-export const panel = (title, ...children) => h('section', {class: 'panel', 'aria-label': title}, h('h2', title), children);
+export const panel = (title, ...children) => h('section.panel', {'aria-label': title}, h('h2', title), children);
 
 export const head = (title, ...actions) => h('div.head', h('h1', title), h('div.actions', actions));
 
@@ -49,7 +49,7 @@ export const facts = (pairs) => h('dl.facts', pairs.filter(([, value]) => value 
 export function json(value) {
   const text = JSON.stringify(value, null, 2) ?? 'null';
   const most = 100000;
-  return h('pre', {class: 'code', tabindex: 0}, text.length <= most ? text : `${text.slice(0, most)}\n... (${text.length} characters in all)`);
+  return h('pre.code', {tabindex: 0}, text.length <= most ? text : `${text.slice(0, most)}\n... (${text.length} characters in all)`);
 }
 
 export const copy = (text, what) => button('Copy', async () => {
@@ -136,7 +136,7 @@ export function field(label, props, {hint, options, list, area} = {}) {
 
 export const check = (label, props) => {
   lastId += 1;
-  return h('label', {class: 'check', for: `f${lastId}`}, h('input', {type: 'checkbox', id: `f${lastId}`, ...props}), ' ', label);
+  return h('label.check', {for: `f${lastId}`}, h('input', {type: 'checkbox', id: `f${lastId}`, ...props}), ' ', label);
 };
 
 export const values = (form) => Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, value.trim()]));
@@ -144,7 +144,7 @@ export const values = (form) => Object.fromEntries([...new FormData(form)].map((
 // Asks with a form; `act(values)` may throw, which is said in the dialog. Gives true once it has worked, false where it was left.
 export function ask({title, text, fields = [], yes = 'OK', tone = '', act, wide}) {
   return new Promise((resolve) => {
-    const fault = h('p', {class: 'fault', role: 'alert'});
+    const fault = h('p.fault', {role: 'alert'});
     const submit = h('button', {type: 'submit', class: tone || 'primary'}, yes);
     const form = h('form', {
       onsubmit: async (event) => {

@@ -36,7 +36,7 @@ function list(page, all) {
       ['Worker', 'name', (one) => one.id],
       ['State', '', (one) => [badge(one.state, tones[one.state]), one.healthy ? null : [' ', badge('unhealthy', 'dead'), h('small.bad', ' ', one.reason)]]],
       ['Load', 'nowrap', (one) => [bar(one.jobs.length / (one.max_jobs || 1), `${one.jobs.length} of ${one.max_jobs} run`), h('span.num', `${one.jobs.length} / ${one.max_jobs}`)]],
-      ['Kinds', 'name', (one) => (one.supported_kinds.length ? h('span', {class: 'clip', title: one.supported_kinds.join(', ')}, one.supported_kinds.join(', ')) : h('span.dim', 'all'))],
+      ['Kinds', 'name', (one) => (one.supported_kinds.length ? h('span.clip', {title: one.supported_kinds.join(', ')}, one.supported_kinds.join(', ')) : h('span.dim', 'all'))],
       ['Life shown', 'num', (one) => `${seconds(one.heartbeat_s)} ago`],
       ['Completed', 'num', (one) => count(one.completed)],
       ['Failed', 'num', (one) => h('span', {class: one.failures_in_row > 2 ? 'bad' : ''}, count(one.failed), one.failures_in_row ? ` (${one.failures_in_row} in a row)` : '')],
@@ -75,7 +75,7 @@ function running(all) {
 }
 
 function nodeTable(nodes) {
-  const kinds = (one) => (one.kinds || []).map((kind) => (typeof kind === 'string' ? kind : `${kind.name}${kind.slots ? ` (${kind.slots})` : ''}`)).join(', ');
+  const kinds = (one) => one.kinds.map((kind) => `${kind.name} (${kind.slots})`).join(', ');
   return table({
     caption: 'Nodes', rows: nodes, key: (one) => one.id,
     columns: [
@@ -83,11 +83,12 @@ function nodeTable(nodes) {
       ['Name', 'name', (one) => one.name || ''],
       ['State', '', (one) => badge(one.state, tones[one.state])],
       ['Host', 'name', (one) => one.host || ''],
+      ['Load', 'nowrap', (one) => [bar(one.running / (one.slots || 1), `${one.running} of ${one.slots} run`), h('span.num', `${one.running} / ${one.slots}`)]],
       ['Process', 'num', (one) => String(one.process ?? '')],
       ['Started', 'nowrap', (one) => time(one.started_at)],
       ['Lease left', 'num', (one) => seconds(one.lease_left_s)],
-      ['Queues', 'name', (one) => (one.queues ? one.queues.map((queue) => (typeof queue === 'string' ? queue : queue.name)).join(', ') : h('span.dim', 'all'))],
-      ['Kinds', 'wide', (one) => h('span', {class: 'clip', title: kinds(one)}, kinds(one))],
+      ['Queues', 'name', (one) => (one.queues ? one.queues.map((queue) => queue.name).join(', ') : h('span.dim', 'all'))],
+      ['Kinds', 'wide', (one) => h('span.clip', {title: kinds(one)}, kinds(one))],
     ],
   });
 }

@@ -55,7 +55,7 @@ const weak = () => {
 };
 
 for (const colorScheme of ['light', 'dark']) {
-  test(`every view can be read in ${colorScheme}, and has its picture`, {timeout: 120000}, async () => {
+  test(`every view can be read in ${colorScheme}, and has its picture`, {timeout: 300000}, async () => {
     const session = await start({open: true, quiet: false, colorScheme});
     const {page} = session;
     try {
@@ -74,7 +74,7 @@ for (const colorScheme of ['light', 'dark']) {
   });
 }
 
-test('the theme is chosen by hand, and stays', {timeout: 60000}, async () => {
+test('the theme is chosen by hand, and stays', {timeout: 300000}, async () => {
   const session = await start({open: true, colorScheme: 'light'});
   const {page} = session;
   try {
@@ -96,7 +96,7 @@ test('the theme is chosen by hand, and stays', {timeout: 60000}, async () => {
 
 const long = (n) => `${'an-extremely-long-name-without-a-place-to-break_'.repeat(3)}${n}`.replaceAll('-', '_');
 
-test('no view is wider than a phone of 320 pixels, whatever the names are', {timeout: 120000}, async () => {
+test('no view is wider than a phone of 320 pixels, whatever the names are', {timeout: 300000}, async () => {
   const session = await start({
     open: true, viewport: {width: 320, height: 640},
     prepare: (world) => {
@@ -107,9 +107,9 @@ test('no view is wider than a phone of 320 pixels, whatever the names are', {tim
         if (n) world.fail(job, long('failure'));
       }
       world.schedules.set(long('schedule'), {...world.schedules.get('daily-report'), name: long('schedule'), kind: long('kind')});
-      world.alerts.push({...world.alerts[0], rule: long('rule'), queue: long('queue')});
+      world.alerts.push({...world.alerts[0], rule: long('rule'), labels: {queue: long('queue')}});
       world.workers[0].id = long('worker');
-      world.note(long('who'), long('action'), long('object'), 'ok', {reason: long('reason')});
+      world.note(long('who'), long('action'), long('object'), 200, {reason: long('reason')});
       world.keys.set('k9', {...world.keys.get('k1'), id: 'k9', name: long('key'), queues: [long('queue')]});
     },
   });
@@ -140,7 +140,7 @@ test('no view is wider than a phone of 320 pixels, whatever the names are', {tim
   }
 });
 
-test('long names do not break the views of a desk', {timeout: 120000}, async () => {
+test('long names do not break the views of a desk', {timeout: 300000}, async () => {
   const session = await start({
     open: true, viewport: {width: 1100, height: 800},
     prepare: (world) => {
@@ -162,7 +162,7 @@ test('long names do not break the views of a desk', {timeout: 120000}, async () 
   }
 });
 
-test('every control has a name, every table a caption, and every view one heading', {timeout: 120000}, async () => {
+test('every control has a name, every table a caption, and every view one heading', {timeout: 300000}, async () => {
   const session = await start({open: true});
   const {page} = session;
   try {
@@ -190,7 +190,7 @@ test('every control has a name, every table a caption, and every view one headin
   }
 });
 
-test('empty views say what would be there', {timeout: 60000}, async () => {
+test('empty views say what would be there', {timeout: 300000}, async () => {
   const session = await start({open: true, amount: 0, prepare: (world) => {
     for (const one of [world.jobs, world.totals, world.limits, world.schedules]) one.clear();
     for (const one of [world.alerts, world.rules, world.workers, world.nodes]) one.length = 0;
@@ -208,7 +208,7 @@ test('empty views say what would be there', {timeout: 60000}, async () => {
   }
 });
 
-test('the first paint is soon, and 500 rows are refreshed without a pause that one notices', {timeout: 60000}, async () => {
+test('the first paint is soon, and 500 rows are refreshed without a pause that one notices', {timeout: 300000}, async () => {
   const session = await start({open: true, amount: 900});
   const {page} = session;
   try {

@@ -9,7 +9,7 @@ after(closeAll);
 
 const url = process.env.QUERN_DASHBOARD_URL;
 
-test('every view works with a real server', {skip: url ? false : 'no server was named', timeout: 180000}, async () => {
+test('every view works with a real server', {skip: url ? false : 'no server was named', timeout: 300000}, async () => {
   const session = await start({url: url.endsWith('/') ? url : `${url}/`});
   const {page, faults} = session;
   const refused = [];
@@ -33,7 +33,7 @@ test('every view works with a real server', {skip: url ? false : 'no server was 
     }
     await page.evaluate(() => (location.hash = '#/jobs'));
     const link = page.locator('tbody th a').first();
-    if (await link.waitFor({timeout: 2000}).then(() => true, () => false)) {
+    if (await link.waitFor({timeout: 300000}).then(() => true, () => false)) {
       await link.click();
       await page.getByRole('heading', {level: 1, name: /^Job \d+/}).waitFor();
       await session.picture('real-job');

@@ -47,7 +47,8 @@ export function makeWorld({quiet = false, amount = 320} = {}) {
     schedules: new Map(), silences: new Map(), nextSilence: 1, keys: new Map(), audit: [], requests: [], started: Date.now(),
     users: new Map([
       ['demo-key', {name: 'alice@example.org', via: 'key', permissions: all, tenants: null, queues: null}],
-      ['viewer-key', {name: 'watcher', via: 'key', permissions: viewer, tenants: null, queues: ['mail', 'reports']}],
+      ['viewer-key', {name: 'watcher', via: 'key', permissions: viewer, tenants: null, queues: null}],
+      ['acme-key', {name: 'acme', via: 'key', permissions: viewer, tenants: ['acme'], queues: null}],
     ]),
     totals: new Map(),
   };
@@ -128,8 +129,8 @@ export function makeWorld({quiet = false, amount = 320} = {}) {
     for (const name of ['finished_at', 'dead_reason', 'end_message', 'started_at', 'progress', 'result']) delete job[name];
     tellJob('retrying', job, {runAt: job.run_at});
   };
-  world.note = (who, action, object, outcome = 'ok', details = {}) => {
-    world.audit.unshift({number: world.audit.length + 1, at: iso(Date.now()), who, action, object, outcome, from: '192.0.2.7', details});
+  world.note = (who, action, object, outcome = 200, details = {}) => {
+    world.audit.unshift({number: world.audit.length + 1, at: iso(Date.now()), who, via: 'key', id: 'k1', from: '192.0.2.7', action, object, outcome, details, hash: '00'});
   };
 
   // A past that looks like one.
@@ -173,33 +174,33 @@ export function makeWorld({quiet = false, amount = 320} = {}) {
   world.limits.set('gateway', {name: 'gateway', queue: '', kind: 'invoice.charge', max_running: 2, running: 2, free: 0, rate: {count: 100, per: '1m', algorithm: 'sliding_window', burst: 0}, starts: 38, wait_s: 0});
   const schedule = (spec) => world.schedules.set(spec.name, {timing: {zone: 'UTC'}, queue: 'default', payload: null, priority: 4, tags: [], missed: 'once', when_busy: 'allow', skip_if_queue_busy: false,
     max_runs: 0, paused: false, declared: false, runs: 0, skipped: 0, lateness_mean_s: 0.2, lateness_max_s: 1.4, history: [], ...spec});
-  const past = (hours, job, reason, n = 1) => ({instant: iso(began - hours * 36e5), last: iso(began - hours * 36e5), count: n, decided: iso(began - hours * 36e5 + 200), job, reason});
+  const past = (hours, job, reason, n = 1) => ({instant: iso(began - hours * 36e5), last: iso(began - hours * 36e5), count: n, decided: iso(began - hours * 36e5 + 200), ...(job ? {job} : {reason})});
   schedule({name: 'daily-report', timing: {cron: '0 9 * * MON-FRI', zone: 'Europe/Berlin'}, kind: 'report.build', queue: 'reports', payload: {scope: 'all'}, declared: true, runs: 212, skipped: 3, last_job: '12',
-    history: [past(2, '12', 'none'), past(26, '0', 'busy'), past(50, '9', 'none'), past(90, '0', 'missed', 14)]});
+    history: [past(2, '12', 'none'), past(26, null, 'busy'), past(50, '9', 'none'), past(90, null, 'missed', 14)]});
   schedule({name: 'refresh-index', timing: {every: '15m', zone: 'UTC', jitter: '30s'}, kind: 'index.refresh', runs: 4410, last_job: '31'});
   schedule({name: 'night-shift', timing: {cron: '30 2 * * *', zone: 'America/New_York', gap: 'next_valid'}, kind: 'image.resize', paused: true, runs: 80});
   schedule({name: 'broken-zone', timing: {cron: '0 0 * * *', zone: 'Mars/Olympus'}, kind: 'image.resize', fault: 'there is no time zone "Mars/Olympus" on this machine'});
 
   world.alerts = [
-    {rule: 'queue_too_long', severity: 'warning', description: 'More jobs are ready than the workers get done.', queue: 'mail', kind: '', status: 'firing', value: 612, threshold: 500, since: iso(began - 4e5), notified: true},
-    {rule: 'too_many_failures', severity: 'critical', description: 'More than a fifth of the attempts of the last minutes failed.', queue: '', kind: 'invoice.charge', status: 'firing', value: 0.31, threshold: 0.2, since: iso(began - 1e5), notified: true},
-    {rule: 'job_runs_too_long', severity: 'warning', description: 'A job has been running for more than half an hour.', queue: '', kind: 'report.build', status: 'pending', value: 1720, threshold: 1800, since: iso(began - 2e4), notified: false},
+    {rule: 'queue_too_long', severity: 'warning', description: 'More jobs are ready than the workers get done.', labels: {queue: 'mail'}, status: 'firing', value: 612, threshold: 500, since: iso(began - 4e5), notified: true},
+    {rule: 'too_many_failures', severity: 'critical', description: 'More than a fifth of the attempts of the last minutes failed.', labels: {kind: 'invoice.charge'}, status: 'firing', value: 0.31, threshold: 0.2, since: iso(began - 1e5), notified: true},
+    {rule: 'job_runs_too_long', severity: 'warning', description: 'A job has been running for more than half an hour.', labels: {kind: 'report.build'}, status: 'pending', value: 1720, threshold: 1800, since: iso(began - 2e4), notified: false},
   ];
   world.rules = [
-    {name: 'queue_too_long', metric: 'jobs', when: 'above', threshold: 500, severity: 'warning', description: 'More jobs are ready than the workers get done.', hold_for: '1m', cool_down: '10m'},
-    {name: 'too_many_failures', metric: 'failed_share', when: 'above', threshold: 0.2, severity: 'critical', description: 'More than a fifth of the attempts of the last minutes failed.', hold_for: '0s', cool_down: '10m'},
-    {name: 'too_few_workers', metric: 'healthy_workers', when: 'below', threshold: 2, severity: 'critical', description: 'Fewer than two workers are healthy.', hold_for: '30s', cool_down: '10m'},
+    {name: 'queue_too_long', metric: 'jobs', when: 'above', threshold: 500, severity: 'warning', description: 'More jobs are ready than the workers get done.', state: 'ready', queue: '', kind: '', holdFor: '1m', coolDown: '10m'},
+    {name: 'too_many_failures', metric: 'failed_share', when: 'above', threshold: 0.2, severity: 'critical', description: 'More than a fifth of the attempts of the last minutes failed.', state: 'ready', queue: '', kind: '', holdFor: '0s', coolDown: '10m'},
+    {name: 'too_few_workers', metric: 'healthy_workers', when: 'below', threshold: 2, severity: 'critical', description: 'Fewer than two workers are healthy.', state: 'ready', queue: '', kind: '', holdFor: '30s', coolDown: '10m'},
   ];
   world.workers = [1, 2, 3].map((n) => ({id: `worker-${n}`, state: 'active', healthy: n !== 3, reason: n === 3 ? 'has shown no life for 45 s' : '', max_jobs: 5, supported_kinds: n === 2 ? ['mail.send', 'invoice.charge'] : [],
     heartbeat_s: n === 3 ? 45.2 : 0.1 * n, started: 1200 * n, completed: 1100 * n, failed: 14 * n, failures_in_row: n === 3 ? 4 : 0, busy_s: 5321 * n}));
   world.nodes = [
-    {id: '3', name: 'web-1', host: 'web-1.example.org', process: 4211, state: 'alive', started_at: iso(began - 864e5), lease_left_s: 8.4, kinds: kinds.map(({kind}) => ({name: kind, slots: 5})), queues: null},
-    {id: '4', name: 'batch-1', host: 'batch-1.example.org', process: 977, state: 'alive', started_at: iso(began - 36e5), lease_left_s: 9.1, kinds: [{name: 'report.build', slots: 2}], queues: ['reports']},
+    {id: '3', name: 'web-1', host: 'web-1.example.org', process: 4211, state: 'alive', running: 4, slots: 15, started_at: iso(began - 864e5), lease_left_s: 8.4, kinds: kinds.map(({kind}) => ({name: kind, slots: 5})), queues: null},
+    {id: '4', name: 'batch-1', host: 'batch-1.example.org', process: 977, state: 'alive', running: 2, slots: 2, started_at: iso(began - 36e5), lease_left_s: 9.1, kinds: [{name: 'report.build', slots: 2}], queues: ['reports']},
   ];
   world.keys.set('k1', {id: 'k1', name: 'deploy', role: 'operator', permissions: [], tenants: null, queues: null, created_at: iso(began - 9e9), expires_at: null, last_used_at: iso(began - 6e4), revoked: false});
-  world.keys.set('k2', {id: 'k2', name: 'grafana', role: 'viewer', permissions: ['metrics.read'], tenants: ['acme'], queues: null, created_at: iso(began - 9e8), expires_at: iso(began + 9e9), last_used_at: null, revoked: false});
-  world.note('alice@example.org', 'queues.pause', 'mail');
-  world.note('deploy', 'jobs.delete', '117', 'refused', {reason: 'no permission'});
+  world.keys.set('k2', {id: 'k2', name: 'grafana', permissions: ['metrics.read'], tenants: ['acme'], queues: null, created_at: iso(began - 9e8), expires_at: iso(began + 9e9), last_used_at: null, revoked: false});
+  world.note('alice@example.org', 'queues.pause', 'queue/mail');
+  world.note('deploy', 'jobs.delete', 'job/117', 403, {permission: 'jobs.delete'});
 
   // Work goes on: some begin, some make progress, some end.
   world.step = () => {
@@ -317,7 +318,7 @@ function preview(spec, n) {
   const first = Math.ceil(Date.now() / 1000 / step) * step + (timing.every ? 0 : 9 * 3600);
   const given = timing.at ? [timing.at].flat().map((text) => Date.parse(text) / 1000) : Array.from({length: n}, (_, i) => first + i * step);
   const description = timing.every ? `every ${timing.every}` : timing.cron ? `at times of "${timing.cron}", in ${timing.zone || 'UTC'}` : `at ${given.length} single times`;
-  return {description, times: given.slice(0, n).map((t, i) => ({instant: iso(t * 1000), due: iso(t * 1000 + (timing.jitter ? 7000 : 0)), local: iso(t * 1000 + (i > 4 ? 36e5 : 72e5)).replace('Z', ''), offset: i > 4 ? '+01:00' : '+02:00', shifted: i === 5 && !timing.every}))};
+  return {description, times: given.slice(0, n).map((t, i) => ({instant: iso(t * 1000), due: iso(t * 1000 + (timing.jitter ? 7000 : 0)), local: iso(t * 1000 + (i > 4 ? 36e5 : 72e5)).replace('Z', i > 4 ? '+01:00' : '+02:00'), offset: i > 4 ? 3600 : 7200, shifted: i === 5 && !timing.every}))};
 }
 
 function scheduleView(one) {
@@ -423,14 +424,14 @@ function routes(world) {
   const jobOf = (id) => world.jobs.get(id) || (() => { throw notFound(); })();
   const scheduleOf = (name) => world.schedules.get(name) || (() => { throw notFound(); })();
   const workerOf = (id) => world.workers.find((one) => one.id === id) || (() => { throw notFound(); })();
-  const page = ({query}, filter) => {
-    const jobs = selected(world, filter).sort((a, b) => (query.order === 'oldest' ? a.id - b.id : b.id - a.id));
+  const page = ({query, me}, filter) => {
+    const jobs = selected(world, filter).filter((job) => !me.tenants || me.tenants.includes(job.tenant)).sort((a, b) => (query.order === 'oldest' ? a.id - b.id : b.id - a.id));
     const limit = Number(query.limit || 50);
     const from = query.after ? jobs.findIndex((job) => (query.order === 'oldest' ? Number(job.id) > Number(query.after) : Number(job.id) < Number(query.after))) : 0;
     const some = from < 0 ? [] : jobs.slice(from, from + limit);
     return ok({jobs: some.map(inPage), next: from >= 0 && from + limit < jobs.length ? some.at(-1).id : null});
   };
-  const silenced = (one) => [...world.silences.values()].some(({match}) => (!match.rule || match.rule === one.rule) && (!match.queue || match.queue === one.queue) && (!match.kind || match.kind === one.kind));
+  const silenced = (one) => [...world.silences.values()].some(({match}) => (!match.rule || match.rule === one.rule) && (!match.queue || match.queue === one.labels.queue) && (!match.kind || match.kind === one.labels.kind));
   const status = (worker, state) => {
     workerOf(worker).state = state;
     world.tell('worker_health_changed', {worker, healthy: true});
@@ -540,16 +541,23 @@ function routes(world) {
       if (!world.silences.delete(id)) throw notFound();
       return done;
     }],
-    ['GET', '/api/audit', 'audit.read', () => ok({entries: world.audit.slice(0, 50), next: null})],
+    ['GET', '/api/audit', 'audit.read', ({query}) => {
+      const rest = world.audit.filter((one) => !query.before || one.number < Number(query.before));
+      const some = rest.slice(0, Number(query.limit || 100));
+      return ok({entries: some, next: some.length < rest.length ? some.at(-1).number : null});
+    }],
+    ['GET', '/api/roles', 'keys.manage', () => ok({roles: ['viewer', 'operator', 'admin'].map((name) => ({name, permissions: [], origin: 'built_in'}))})],
     ['GET', '/api/keys', 'keys.manage', () => ok({keys: [...world.keys.values()]})],
     ['POST', '/api/keys', 'keys.manage', ({body}) => {
+      if (!body.role === !body.permissions) throw invalid('/role', 'is missing; "permissions" may stand instead');
       const id = `k${world.keys.size + 1}`;
       world.keys.set(id, {permissions: [], tenants: null, queues: null, expires_at: null, ...body, id, created_at: iso(Date.now()), last_used_at: null, revoked: false});
       return {status: 201, body: {id, secret: `qk_${randomBytes(16).toString('hex')}`}};
     }],
     ['POST', '/api/keys/:id/rotate', 'keys.manage', ({id}) => ok({id, secret: `qk_${randomBytes(16).toString('hex')}`})],
     ['DELETE', '/api/keys/:id', 'keys.manage', ({id}) => {
-      world.keys.get(id).revoked = true;
+      if (world.keys.get(id).revoked) world.keys.delete(id);
+      else world.keys.get(id).revoked = true;
       return done;
     }],
   ].map(([method, pattern, permission, handler]) => ({method, parts: pattern.split('/'), permission, handler}));
@@ -610,6 +618,9 @@ export async function serve({world, open = false, port = 0}) {
       const me = world.users.get(key) || (open ? {name: 'open', via: 'open', permissions: all, tenants: null, queues: null} : null);
       if (!me) throw new Problem(401, 'unauthorized', 'a key is needed');
       const query = Object.fromEntries(url.searchParams);
+      // Numbers of all are not for those who see only some.
+      if ((me.tenants && /^\/api\/(jobs\/(counts|metrics|performance|workers)|queues|limits|failures|alerts|audit)/.test(url.pathname)) || (me.queues && /^\/api\/(jobs\/(metrics|performance|workers)|limits|alerts|audit)/.test(url.pathname)))
+        throw new Problem(403, 'forbidden', 'this concerns all tenants and queues, and you may see only some');
       const allow = (permission) => {
         if (permission && !me.permissions.includes(permission)) throw new Problem(403, 'forbidden', `this needs the permission ${permission}`);
       };

@@ -37,7 +37,8 @@ export async function start({quiet = true, open: isOpen = false, key = 'demo-key
   const server = url ? {url, close: async () => {}} : await serve({world, open: isOpen});
   const context = await (await open()).newContext({viewport, colorScheme, locale: 'en-GB', timezoneId: 'Europe/Berlin'});
   const page = await context.newPage();
-  page.setDefaultTimeout(8000);
+  // For a small and busy machine; nothing here goes by how long something took.
+  page.setDefaultTimeout(30000);
   const faults = [];
   page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
   page.on('dialog', (dialog) => {
@@ -83,7 +84,7 @@ export async function start({quiet = true, open: isOpen = false, key = 'demo-key
 
 export const pictureExists = (name) => existsSync(join(pictures, `${name}.png`));
 
-export async function until(what, say, ms = 8000) {
+export async function until(what, say, ms = 30000) {
   const end = Date.now() + ms;
   for (;;) {
     if (await what()) return;

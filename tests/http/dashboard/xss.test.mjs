@@ -39,7 +39,7 @@ function poison(value, name = '') {
   return value;
 }
 
-test('texts of the API are text in the page', {timeout: 120000}, async () => {
+test('texts of the API are text in the page', {timeout: 300000}, async () => {
   const session = await start({open: true});
   const {page, world, faults, violations} = session;
   try {
@@ -72,7 +72,7 @@ test('texts of the API are text in the page', {timeout: 120000}, async () => {
       await page.waitForTimeout(name === 'overview' ? 2600 : 300);
       // What is closed is opened, what reacts to the pointer is touched.
       await page.evaluate(() => document.querySelectorAll('details').forEach((one) => (one.open = true)));
-      for (const cell of await page.locator('#view td, #view th, #view pre, #view li').all().then((list) => list.slice(0, 40))) await cell.hover({timeout: 300, force: true}).catch(() => {});
+      for (const cell of await page.locator('#view td, #view th, #view pre, #view li').all().then((list) => list.slice(0, 40))) await cell.hover({timeout: 300000, force: true}).catch(() => {});
       const state = await page.evaluate(() => ({
         fired: window.fired,
         strange: [...document.querySelectorAll('body :is(script, img, iframe, style, base, object, embed, math, link)')].map((node) => node.outerHTML.slice(0, 100)),
@@ -96,7 +96,7 @@ test('texts of the API are text in the page', {timeout: 120000}, async () => {
   }
 });
 
-test('texts of problems and events are text in the page', {timeout: 60000}, async () => {
+test('texts of problems and events are text in the page', {timeout: 300000}, async () => {
   const session = await start({});
   const {page, world, faults, signIn, go, violations} = session;
   try {
@@ -120,7 +120,7 @@ test('texts of problems and events are text in the page', {timeout: 60000}, asyn
   }
 });
 
-test('the policy stops a script even where it got into the page', {timeout: 60000}, async () => {
+test('the policy stops a script even where it got into the page', {timeout: 300000}, async () => {
   const session = await start({open: true});
   const {page, violations} = session;
   try {
