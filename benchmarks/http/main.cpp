@@ -1,4 +1,5 @@
-// quern-bench-http: what the HTTP server does with a constant answer, as wrk sees it, and what a connection costs that is idle.
+// quern-bench-http: what the HTTP server does with a constant answer, as wrk sees it, what the API does beside that, with a key and
+// on which storage, and what a connection costs that is idle.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
@@ -10,9 +11,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <memory>
+#include <quern/http/api_server.hpp>
 #include <quern/http/server.hpp>
+#include <quern/job_service.hpp>
+#include <quern/sqlite.hpp>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -62,15 +67,54 @@ double microseconds(const std::string& time) {
   return name == "us" ? value : name == "ms" ? value * 1e3 : value * 1e6;
 }
 
-void rates(const Server& server, int connections, int seconds) {
+/// The requests a second.
+double rates(const std::string& what, const std::string& url, int connections, int seconds,
+             const std::string& more = {}) {
   const std::string report = output_of("wrk --latency -t 1 -c " + std::to_string(connections) + " -d " +
-                                       std::to_string(seconds) + "s " + server.url() + "/ 2>&1");
-  const std::string name = "http.constant.connections_" + std::to_string(connections);
-  print(name + ".rate", std::stod(value_after(report, "Requests/sec:")), "requests/s");
+                                       std::to_string(seconds) + "s " + more + " " + url + " 2>&1");
+  const std::string name = "http." + what + ".connections_" + std::to_string(connections);
+  const double rate = std::stod(value_after(report, "Requests/sec:"));
+  print(name + ".rate", rate, "requests/s");
   print(name + ".p50", microseconds(value_after(report, "50%")), "us");
   print(name + ".p99", microseconds(value_after(report, "99%")), "us");
   if (report.find("Non-2xx") != std::string::npos || report.find("Socket errors") != std::string::npos)
     throw std::runtime_error("wrk says: " + report);
+  return rate;
+}
+
+/// Reading a job and adding jobs, on one storage, with a key, as parts of `floor`, what a constant answer is given with.
+void api(const std::string& name, const std::string& storage, const std::filesystem::path& folder,
+         double floor, int seconds) {
+  constexpr const char* key = "a-key-of-32-characters-or-a-few-more";
+  constexpr int connections = 64;
+  quern::ServiceConfig config;
+  config.storage = storage;
+  config.run_jobs = false;
+  config.alerting = false;
+  quern::JobService service{config};
+  quern::http::HttpConfig http;
+  http.keys.push_back({.key = {.name = "bench", .role = "admin"}, .secret = quern::Secret(key)});
+  http.gate.per_caller.quota = http.gate.per_address.quota = 0;
+  http.auditing = false;
+  quern::http::ApiServer server{service, http};
+  service.start();
+  server.start();
+  const auto id =
+      service.queue().enqueue("bench", quern::Payload::json(R"({"user":17,"subject":"hello"})")).id;
+  const std::string header = std::string("-H 'Authorization: Bearer ") + key + "'";
+  const auto part = [&](const std::string& what, double rate) {
+    print("http.api." + name + "." + what + ".part_of_constant", rate / floor, "1");
+  };
+  part("read", rates("api." + name + ".read", server.url() + "/api/jobs/" + to_string(id), connections,
+                     seconds, header));
+  const auto script = folder / "add.lua";
+  std::ofstream(script)
+      << "wrk.method = 'POST'\nwrk.body = '{\"kind\":\"bench\",\"payload\":{\"user\":17}}'\n"
+         "wrk.headers['Content-Type'] = 'application/json'\n";
+  part("add", rates("api." + name + ".add", server.url() + "/api/jobs", connections, seconds,
+                    header + " -s " + script.string()));
+  server.stop();
+  service.stop();
 }
 
 double resident_bytes() {
@@ -130,7 +174,14 @@ int main(int argc, char** argv) try {
   if (output_of("command -v wrk").empty()) {
     std::fprintf(stderr, "quern-bench-http: wrk is not installed (Debian: wrk), so no rates are measured\n");
   } else {
-    for (const int connections : {1, 64}) rates(server, connections, quick ? 1 : 10);
+    const int seconds = quick ? 1 : 10;
+    rates("constant", server.url() + "/", 1, seconds);
+    const double floor = rates("constant", server.url() + "/", 64, seconds);
+    std::string folder = (std::filesystem::temp_directory_path() / "quern-bench-XXXXXX").string();
+    if (mkdtemp(folder.data()) == nullptr) throw std::runtime_error("no temporary folder can be made");
+    api("memory", "memory:", folder, floor, seconds);
+    api("sqlite", "sqlite:" + folder + "/jobs.db", folder, floor, seconds);
+    std::filesystem::remove_all(folder);
   }
   idle_connections(server, idle);
   return 0;
