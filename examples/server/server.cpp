@@ -155,6 +155,9 @@ int run(const Arguments& arguments) {
   quern::JobService service{config.service};
   quern::http::ApiServer server{service, config.http};
   handlers.add_to(service);
+  quern::http::mount_digests(
+      server.router(), service.queue().core().storage(),
+      [&](std::string_view id, std::string_view name) { return handlers.artifacts.get(id, name); });
 
   if (!arguments.new_key.empty()) {
     const quern::http::Caller console{.name = "console", .via = "console", .scope = {.permissions = {"*"}}};

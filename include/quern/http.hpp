@@ -7,6 +7,7 @@
 #include "quern/http/api_keys.hpp"
 #include "quern/http/api_server.hpp"
 #include "quern/http/dashboard.hpp"
+#include "quern/http/digest_api.hpp"
 #include "quern/http/gate.hpp"
 #include "quern/http/message.hpp"
 #include "quern/http/problem.hpp"
