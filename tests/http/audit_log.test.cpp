@@ -32,7 +32,8 @@ std::string key_of(std::uint64_t number) {
 
 struct AuditScene {
   quern::ManualClock clock;
-  quern::StorageAdapter<quern::MemoryStorage> storage{clock};
+  quern_test::EngineStorage own{quern::ClockRef(clock)};
+  quern::StoragePort& storage = own.storage.port();
   quern::testing::StorageProxy proxy{storage};
   AuditLog log{proxy, {}, clock};
 

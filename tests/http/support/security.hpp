@@ -6,19 +6,9 @@
 #include "quern/http/api_keys.hpp"
 #include "quern/http/roles.hpp"
 #include "quern/storage/any_storage.hpp"
-#include "quern/storage/memory_storage.hpp"
+#include "support/engine_storage.hpp"
 
 namespace quern_test {
-
-/// Bytes that anybody can guess: each is by one larger than the one before.
-struct CountingBytes {
-  unsigned char next = 1;
-  std::string operator()(std::size_t count) {
-    std::string bytes;
-    for (std::size_t i = 0; i < count; ++i) bytes += static_cast<char>(next++);
-    return bytes;
-  }
-};
 
 inline quern::http::Caller root() {
   return {.name = "root", .via = "test", .id = "root", .scope = {.permissions = {"*"}}};
@@ -27,7 +17,8 @@ inline quern::http::Caller root() {
 /// A storage, a clock and what keys need.
 struct SecurityScene {
   quern::ManualClock clock;
-  quern::StorageAdapter<quern::MemoryStorage> storage{clock};
+  EngineStorage own{quern::ClockRef(clock)};
+  quern::StoragePort& storage = own.storage.port();
   quern::http::Roles roles{storage};
   quern::http::ApiKeys keys{storage, roles, clock};
 
