@@ -16,7 +16,7 @@ Json json_of(const Record& record) {
   json["id"] = record.key;
   const Json kept = Json::parse(record.value.text());
   for (const char* const name :
-       {"repository", "period", "created_at", "title", "summary", "files", "recipients"})
+       {"repository", "from", "to", "created_at", "title", "summary", "files", "recipients"})
     if (kept.contains(name)) json[name] = kept[name];
   return json;
 }

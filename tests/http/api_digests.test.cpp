@@ -29,6 +29,7 @@ TEST_CASE("digests are listed, seen, and their files downloaded, by who can reac
   REQUIRE(all.size() == 2);
   CHECK(all[0]["id"] == second);
   CHECK(all[0]["title"] == "<b>T</b>");
+  CHECK(all[0]["from"] == "2025-12-01T00:00:00Z");
   CHECK(scene.get("/api/digests?limit=1").body()["digests"].size() == 1);
 
   const auto file = scene.get("/api/digests/" + first + "/files/digest.md");
