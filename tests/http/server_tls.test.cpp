@@ -3,6 +3,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -84,6 +85,7 @@ class TlsHttp final : public RawHttp {
   TlsHttp(std::uint16_t port, const Identity& trusted) : TlsHttp(port, trusted, Wish{}) {}
   TlsHttp(std::uint16_t port, const Identity& trusted, const Wish& wish)
       : RawHttp(port), context_(SSL_CTX_new(TLS_client_method()), SSL_CTX_free) {
+    std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes as to a file, and the server may have closed
     SSL_CTX_set_security_level(context_.get(), 0);  // to offer what is too old
     SSL_CTX_set_min_proto_version(context_.get(), wish.lowest);
     SSL_CTX_set_max_proto_version(context_.get(), wish.highest);
