@@ -48,7 +48,7 @@ export function chart({title, note, series, from, to, format, gap = Infinity, wh
     const runs = strokes(points, gap);
     return [
       one.area ? runs.filter((run) => run.length > 1).map((run) => svg('path', {class: `area s-${one.tone}`, d: `${path(run)}L${run.at(-1)[0].toFixed(1)} ${high}L${run[0][0].toFixed(1)} ${high}Z`})) : null,
-      runs.map((run) => svg('path', {class: `line s-${one.tone}`, 'vector-effect': 'non-scaling-stroke', d: run.length > 1 ? path(run) : `${path(run)}h2`})),
+      runs.map((run) => svg('path', {class: `line s-${one.tone}${run.length > 1 ? '' : ' one'}`, 'vector-effect': 'non-scaling-stroke', d: `${path(run)}h0`})),
     ];
   });
   const last = series.map((one) => `${one.name} ${lastOf(one.points, format)}`).join(', ');

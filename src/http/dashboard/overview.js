@@ -110,7 +110,7 @@ function figures(metrics, points, counts, workers) {
     ['Wait p95', seconds(latest?.wait_s?.p95), `p50 ${seconds(latest?.wait_s?.p50)}`],
     ['Run p95', seconds(latest?.run_s?.p95), `p50 ${seconds(latest?.run_s?.p50)}`],
     ['Ready', compact(ready), oldest ? `oldest for ${seconds(oldest)}` : 'nothing waits'],
-    ['Running', `${count(running)} / ${count(slots)}`, slots ? `${percent(running / slots)} of the slots here` : 'this process runs none'],
+    ['Running', `${count(running)} / ${count(slots)}`, slots ? `${percent(running / slots)} busy` : 'this process runs none'],
     workers ? ['Workers', workers.workers.length ? `${fit} / ${workers.workers.length}` : count((workers.nodes || []).length), workers.workers.length ? 'healthy' : 'nodes'] : null,
   ].filter(Boolean);
   return h('dl.figures', cards.map(([name, value, note]) => h('div', h('dt', name), h('dd', h('b', value), h('small', note)))));
@@ -119,6 +119,8 @@ function figures(metrics, points, counts, workers) {
 function charts(points, span, range) {
   const to = now();
   const from = to - span * 1000;
+  // What has only just begun says nothing of a rate.
+  points = points.filter((point) => !point.open || to - Date.parse(point.from) > 20000);
   const step = (points[0]?.length_s || 60) * 1000;
   // A point stands in the middle of its time, or at its end as far as that has come.
   const at = (point) => Math.min(Date.parse(point.from) + step / 2, to);

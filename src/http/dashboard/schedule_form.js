@@ -48,7 +48,7 @@ export const scheduleForm = {
     clearTimeout(page.data.wait);
   },
   draw(page) {
-    if (!may('schedules.manage')) return empty('You may not change schedules', 'Your key lacks the permission schedules.manage.');
+    if (!may('schedules.manage')) return [head(scheduleForm.title(page)), empty('You may not change schedules', 'Your key lacks the permission schedules.manage.')];
     // Drawn once: it belongs to who writes in it.
     page.data.form ||= build(page);
     return page.data.form;

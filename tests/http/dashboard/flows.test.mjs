@@ -77,6 +77,8 @@ flow('what one may not do is not offered, and what is refused is said', {}, asyn
   assert.equal(await page.getByRole('button', {name: /Run|Pause|Delete/}).count(), 0);
   await go('#/audit', 'Audit');
   await page.getByRole('heading', {name: 'You may not see this'}).waitFor();
+  await go('#/new-schedule', 'New schedule');
+  await page.getByRole('heading', {name: 'You may not change schedules'}).waitFor();
   // The page believes that one may, and the server does not.
   await go('#/settings', 'Settings');
   await page.getByRole('button', {name: 'Sign out'}).click();

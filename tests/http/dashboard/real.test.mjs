@@ -24,7 +24,11 @@ test('every view works with a real server', {skip: url ? false : 'no server was 
     }
     await page.locator('#view h1').waitFor();
     await page.getByText('Live', {exact: true}).waitFor();
+    // Of those that the key may see.
+    const shown = await page.locator('#nav a').evaluateAll((links) => links.map((one) => one.getAttribute('href')));
+    assert.ok(shown.length > 3);
     for (const [name, hash] of Object.entries(views)) {
+      if (!shown.includes(hash) && name !== 'new-schedule') continue;
       await page.evaluate((to) => (location.hash = to), hash);
       await page.waitForFunction(() => !document.querySelector('#view .loading') && document.querySelector('#view h1'));
       await page.waitForTimeout(name === 'overview' ? 4500 : 600);
