@@ -26,10 +26,12 @@ function remember(metrics, filter) {
   while (live.length && live[0].t < sample.t - 320000) live.shift();
 }
 
+// Over the last ten seconds each: single samples are too few runs.
 function liveRates() {
   return live.slice(1).map((one, i) => {
-    const s = (one.t - live[i].t) / 1000;
-    return {t: one.t, completed: (one.completed - live[i].completed) / s, failed: (one.failed - live[i].failed) / s};
+    const old = live[Math.max(0, i - 4)];
+    const s = (one.t - old.t) / 1000;
+    return {t: one.t, completed: (one.completed - old.completed) / s, failed: (one.failed - old.failed) / s};
   });
 }
 
@@ -95,9 +97,7 @@ function firing(alerts) {
 function figures(metrics, points, counts, workers) {
   const sum = (name, window) => metrics.jobs.reduce((total, one) => total + (one.rates?.[window]?.[name] || 0), 0);
   const rates = liveRates();
-  const recent = rates.slice(-5);
-  const mean = (name) => recent.reduce((total, one) => total + one[name], 0) / recent.length;
-  const done = recent.length ? mean('completed') : sum('per_second', '10s');
+  const done = rates.at(-1)?.completed ?? sum('per_second', '10s');
   const latest = points.findLast((one) => one.run_s?.count > 0);
   const ended = latest ? latest.completed + latest.failed : 0;
   const ready = counts.filter((one) => one.state === 'ready').reduce((total, one) => total + one.count, 0);
