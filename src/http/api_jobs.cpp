@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "http/api_context.hpp"
 #include "http/crypto.hpp"
@@ -143,6 +144,13 @@ std::vector<Enqueued> number(const ApiContext& api, std::vector<NewJob>& jobs) {
   return answers;
 }
 
+void charge(const ApiContext& api, const Request& request, const std::vector<NewJob>& jobs) {
+  if (!api.options.charge_jobs) return;
+  std::map<std::string_view, std::uint32_t> counts;
+  for (const NewJob& job : jobs) ++counts[job.tenant];
+  for (const auto& [tenant, count] : counts) api.options.charge_jobs(tenant, count, request.received);
+}
+
 Response add(const ApiContext& api, const Request& request) {
   Idempotency once(api, request);
   if (once.wanted())
@@ -175,6 +183,7 @@ Response add(const ApiContext& api, const Request& request) {
   check_parents(api, jobs, places, request, faults);
   throw_if_any(std::move(faults));
 
+  charge(api, request, jobs);
   if (!once.wanted()) {
     const auto answers = api.host.queue().enqueue(std::move(jobs));
     throw_if_full(answers);

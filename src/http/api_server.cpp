@@ -73,7 +73,17 @@ struct ApiServer::State {
   };
 
   State(std::unique_ptr<ApiHost> its_host, HttpConfig its_config)
-      : config(checked(std::move(its_config))), host(*its_host), api(std::move(its_host), config.api) {}
+      : config(checked(std::move(its_config))), host(*its_host), api(std::move(its_host), api_options()) {}
+
+  ApiOptions api_options() {
+    ApiOptions options = config.api;
+    if (config.gate.jobs_per_tenant.quota > 0)
+      // A request comes when the parts are there.
+      options.charge_jobs = [this](std::string_view tenant, std::uint32_t count, SteadyTime now) {
+        parts->gate.charge_jobs(tenant, count, now);
+      };
+    return options;
+  }
 
   Parts& opened() {
     const std::lock_guard lock(mutex);

@@ -197,6 +197,22 @@ TEST_CASE("a server that is open asks nobody, on a loopback address only", "[api
   CHECK_THROWS_AS(ApiServer(scene.service, config), quern::ConfigError);
 }
 
+TEST_CASE("a tenant that adds too many jobs has to wait, and the others do not", "[api_server]") {
+  HttpConfig config = Scene::with_key();
+  config.gate.jobs_per_tenant.quota = 3;
+  config.gate.jobs_per_tenant.window = 24h;
+  Scene scene(config);
+  scene.start();
+  const json two{{"jobs", {{{"kind", "a"}, {"tenant", "acme"}}, {{"kind", "a"}, {"tenant", "acme"}}}}};
+  CHECK(scene.post("/api/jobs", two).status == 201);
+  const RawAnswer many = scene.post("/api/jobs", two);
+  CHECK(many.status == 429);
+  CHECK_FALSE(many.header("retry-after").empty());
+  CHECK(scene.post("/api/jobs", {{"kind", "a"}, {"tenant", "globex"}}).status == 201);
+  CHECK(scene.post("/api/jobs", {{"kind", "a"}, {"tenant", "acme"}}).status == 201);
+  CHECK(json::parse(scene.get("/api/jobs?tenant=acme").body)["jobs"].size() == 3);
+}
+
 TEST_CASE("the dashboard is served beside the API, unless it is not wanted", "[api_server]") {
   HttpConfig config = Scene::with_key();
   {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,6 +21,9 @@ struct ApiOptions {
   /// How long an Idempotency-Key is remembered. 1 min to 30 days.
   Duration idempotency = std::chrono::hours(24);
   std::string bulk_queue = "default";  ///< Where bulk operations wait.
+  /// Called before jobs of a tenant are added by a request, with their number; throws Problem where they are too many. None: any number may
+  /// be added. An ApiServer sets it to `Gate::charge_jobs`.
+  std::function<void(std::string_view tenant, std::uint32_t count, SteadyTime now)> charge_jobs{};
 };
 
 /// Version 1 of quern's API, docs/http-api.md, as routes of a Router.
