@@ -50,6 +50,7 @@ void Api::add_handlers(HandlerRegistry& handlers) {
 
 void Api::mount(Router& router) {
   const ApiContext& api = state_->api;
+  mount_openapi(router);
   mount_watching(router, api);
   mount_jobs(router, api);
   mount_job_commands(router, api);

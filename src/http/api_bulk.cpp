@@ -111,6 +111,8 @@ BulkOrder dead_order_in(const Request& request, std::string action) {
   if (const auto* const inner = members.object("filter")) {
     Members filter(*inner, members.place("filter"), faults);
     order.filter = filter_in(filter);
+    if (std::ranges::any_of(order.filter.states, [](JobState state) { return state != JobState::dead; }))
+      filter.fault("states", "may have but dead here");
     filter.end();
   }
   members.end();
@@ -122,7 +124,7 @@ BulkOrder dead_order_in(const Request& request, std::string action) {
 BulkOrder group_order_in(const Request& request, std::string action) {
   const auto fingerprint = fingerprint_in(request.part("fingerprint"));
   if (!fingerprint) throw Problem::not_found("there is no such group of failures");
-  (void)object_of(request, true);
+  expect_no_members(request);
   BulkOrder order;
   order.action = std::move(action);
   order.filter.states = {JobState::dead};

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "http/crypto.hpp"
+
 namespace quern::inline v1::http {
 
 const Scope& scope_of(const Request& request) {
@@ -47,6 +49,24 @@ Response text_response(std::string body, std::string type) {
 }
 
 Response no_content() { return {.status = 204}; }
+
+std::string etag_of(std::string_view body) {
+  constexpr std::size_t enough = 16;
+  return '"' + detail::to_base64url(detail::sha256(body).substr(0, enough)) + '"';
+}
+
+Response tagged_response(const Request& request, std::string body, const std::string& etag,
+                         std::string cache_control) {
+  Response response = text_response(std::move(body), "application/json");
+  response.headers.set("ETag", etag);
+  response.headers.set("Cache-Control", std::move(cache_control));
+  if (request.headers.find("If-None-Match") == etag) {
+    response.status = 304;
+    response.headers.erase("Content-Type");
+    response.body.clear();
+  }
+  return response;
+}
 
 bool is_reserved(std::string_view name) { return name.starts_with("quern."); }
 

@@ -43,6 +43,11 @@ void require(const Request& request, std::string_view permission);
 [[nodiscard]] Response json_response(const Json& body, int status = 200);
 [[nodiscard]] Response text_response(std::string body, std::string type);
 [[nodiscard]] Response no_content();
+/// Of those bytes, with quotes.
+[[nodiscard]] std::string etag_of(std::string_view body);
+/// JSON that its reader may keep: 304 where it has it.
+[[nodiscard]] Response tagged_response(const Request& request, std::string body, const std::string& etag,
+                                       std::string cache_control);
 
 // Jobs.
 
@@ -83,6 +88,7 @@ void mount_jobs(Router& router, const ApiContext& api);
 void mount_job_commands(Router& router, const ApiContext& api);
 void mount_bulk(Router& router, const ApiContext& api);
 void mount_queues(Router& router, const ApiContext& api);
+void mount_openapi(Router& router);
 void mount_watching(Router& router, const ApiContext& api);
 void mount_workers(Router& router, const ApiContext& api);
 void mount_alerts(Router& router, const ApiContext& api);

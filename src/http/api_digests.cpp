@@ -32,6 +32,7 @@ bool reaches(StoragePort& storage, const Request& request, std::string_view id) 
 
 /// Throws Problem (404).
 Json digest_of(StoragePort& storage, const Request& request) {
+  Query(request).end();
   const std::string id(request.part("id"));
   auto value = storage.get_record(collection, id);
   if (!value || !reaches(storage, request, id)) throw Problem::not_found("there is no such digest");

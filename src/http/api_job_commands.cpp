@@ -15,7 +15,7 @@ Response result(std::string_view text) {
 
 Response cancel(const ApiContext& api, const Request& request) {
   const JobId id = job_of(api, request).id;
-  (void)object_of(request, true);
+  expect_no_members(request);
   switch (api.storage().cancel(std::span(&id, 1), who(request)).front()) {
     case CancelResult::cancelled:
       return result("cancelled");
@@ -31,7 +31,7 @@ Response cancel(const ApiContext& api, const Request& request) {
 
 Response retry(const ApiContext& api, const Request& request) {
   const JobId id = job_of(api, request).id;
-  (void)object_of(request, true);
+  expect_no_members(request);
   switch (api.storage().retry(std::span(&id, 1), who(request)).front()) {
     case RetryResult::retried:
       return result("retried");

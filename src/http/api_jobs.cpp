@@ -5,7 +5,6 @@
 #include <map>
 
 #include "http/api_context.hpp"
-#include "http/crypto.hpp"
 #include "http/idempotency.hpp"
 #include "quern/core/error.hpp"
 #include "quern/core/limits.hpp"
@@ -163,6 +162,7 @@ Response add(const ApiContext& api, const Request& request) {
   const bool batch = body.contains("jobs");
   if (batch) {
     Members members(body, "", faults);
+    members.required("jobs");
     if (const auto* const all = members.array("jobs")) {
       if (all->empty() || all->size() > api.options.most_jobs)
         members.fault("jobs",
@@ -214,7 +214,11 @@ Response add(const ApiContext& api, const Request& request) {
 Response page_of(const ApiContext& api, const Request& request, bool only_dead) {
   Query query(request);
   JobFilter filter = filter_in(query);
-  if (only_dead) filter.states = {JobState::dead};
+  if (only_dead) {
+    if (std::ranges::any_of(filter.states, [](JobState state) { return state != JobState::dead; }))
+      query.fault("state", "must be dead here");
+    filter.states = {JobState::dead};
+  }
   const std::string order = query.text("order");
   if (!order.empty() && order != "newest" && order != "oldest")
     query.fault("order", "must be newest or oldest");
@@ -235,19 +239,12 @@ Response page_of(const ApiContext& api, const Request& request, bool only_dead) 
 }
 
 Response one(const ApiContext& api, const Request& request) {
+  Query(request).end();
   const Job job = job_of(api, request);
   const bool show_secrets = scope_of(request).may("jobs.read_secret");
-  Response response = text_response(details_of(api, job, show_secrets), "application/json");
+  const std::string body = details_of(api, job, show_secrets);
+  Response response = tagged_response(request, body, etag_of(body), "private, no-cache");
   response.noted = show_secrets && has_secrets(api, job);
-  constexpr std::size_t enough = 16;
-  const std::string tag = '"' + detail::to_base64url(detail::sha256(response.body).substr(0, enough)) + '"';
-  response.headers.set("ETag", tag);
-  response.headers.set("Cache-Control", "private, no-cache");
-  if (request.headers.find("If-None-Match") == tag) {
-    response.status = 304;
-    response.headers.erase("Content-Type");
-    response.body.clear();
-  }
   return response;
 }
 

@@ -140,12 +140,16 @@ void mount_queues(Router& router, const ApiContext& api) {
               [&api](const Request& request) { return queues(api, request); }});
   router.add({Method::post, "/api/queues/:name/pause", "queues.manage", "Lets no new job of a queue start.",
               [&api](const Request& request) {
-                api.storage().pause(queue_of(request));
+                const std::string queue = queue_of(request);
+                expect_no_members(request);
+                api.storage().pause(queue);
                 return no_content();
               }});
   router.add({Method::post, "/api/queues/:name/resume", "queues.manage", "Lets jobs of a queue start again.",
               [&api](const Request& request) {
-                api.storage().resume(queue_of(request));
+                const std::string queue = queue_of(request);
+                expect_no_members(request);
+                api.storage().resume(queue);
                 return no_content();
               }});
   router.add({Method::put, "/api/queues/:name/limit", "queues.manage", "How many jobs may wait in a queue.",

@@ -114,7 +114,7 @@ Response replace(const ApiContext& api, const Request& request) {
 
 Response set_paused(const ApiContext& api, const Request& request, bool paused) {
   const ScheduleStatus status = schedule_of(api, request);
-  (void)object_of(request, true);
+  expect_no_members(request);
   if (!scheduler(api).set_paused(status.spec.name, paused))
     throw Problem::not_found("there is no such schedule");
   return no_content();
@@ -202,6 +202,7 @@ void mount_schedules(Router& router, const ApiContext& api) {
               "The next times of a schedule that need not exist.",
               [&api](const Request& request) { return preview(api, request); }});
   router.add({Method::get, one, "schedules.read", "A schedule.", [&api](const Request& request) {
+                Query(request).end();
                 return json_response(json_of(api, schedule_of(api, request), shows_secrets(request)));
               }});
   router.add({Method::put, one, "schedules.manage", "Creates a schedule, or replaces it.",

@@ -70,7 +70,8 @@ Response health(const ApiContext& api, bool liveness) {
   return json_response(brief, report.ok() ? 200 : 503);
 }
 
-Response health_details(const ApiContext& api) {
+Response health_details(const ApiContext& api, const Request& request) {
+  Query(request).end();
   const HealthReport report = api.host.health(false);
   Response response = text_response(to_json(report), "application/json");
   response.status = report.ok() ? 200 : 503;
@@ -78,6 +79,7 @@ Response health_details(const ApiContext& api) {
 }
 
 Response me(const Request& request) {
+  Query(request).end();
   Json json;
   json["name"] = who(request);
   json["via"] = request.caller ? request.caller->via : "open";
@@ -90,7 +92,8 @@ Response me(const Request& request) {
   return json_response(json);
 }
 
-Response info(const ApiContext& api) {
+Response info(const ApiContext& api, const Request& request) {
+  Query(request).end();
   Json json;
   json["name"] = "quern";
   json["api"] = 1;
@@ -101,6 +104,7 @@ Response info(const ApiContext& api) {
 
 Response config(const ApiContext& api, const Request& request) {
   require_all(request);
+  Query(request).end();
   Json json = Json::parse(api.host.config());
   // A schedule's payload may hold what nobody is to see.
   if (json.contains("schedules"))
@@ -120,6 +124,7 @@ void mount_watching(Router& router, const ApiContext& api) {
   router.add(
       {Method::get, "/metrics", "metrics.read", "The same for Prometheus.", [&api](const Request& request) {
          require_all(request);
+         Query(request).end();
          return text_response(to_prometheus(api.host.metrics()), prometheus_content_type);
        }});
   router.add({Method::get, "/api/jobs/performance", "metrics.read", "The history of a time.",
@@ -134,11 +139,11 @@ void mount_watching(Router& router, const ApiContext& api) {
   router.add({Method::get, "/api/health/live", "", "Whether this process should go on.",
               [&api](const Request&) { return health(api, true); }});
   router.add({Method::get, "/api/health/details", "metrics.read", "What each component's health is.",
-              [&api](const Request&) { return health_details(api); }});
+              [&api](const Request& request) { return health_details(api, request); }});
   router.add({Method::get, "/api/me", std::string(any_caller), "Who is asking, and what that one may do.",
               [](const Request& request) { return me(request); }});
   router.add({Method::get, "/api/info", std::string(any_caller), "What is answering.",
-              [&api](const Request&) { return info(api); }});
+              [&api](const Request& request) { return info(api, request); }});
   router.add({Method::get, "/api/config", "config.read", "The configuration, without secrets.",
               [&api](const Request& request) { return config(api, request); }});
 }

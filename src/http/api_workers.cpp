@@ -94,7 +94,7 @@ Response answer(const std::optional<bool>& done) {
 
 Response act(const ApiContext& api, const Request& request, WorkerAction action) {
   require_all(request);
-  (void)object_of(request, true);
+  expect_no_members(request);
   return answer(api.host.change(request.part("id"), action));
 }
 

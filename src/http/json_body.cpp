@@ -26,6 +26,13 @@ nlohmann::json object_of(const Request& request, bool may_be_empty) {
   return body;
 }
 
+void expect_no_members(const Request& request) {
+  const nlohmann::json body = object_of(request, true);
+  std::vector<FieldFault> faults;
+  Members(body, "", faults).end();
+  throw_if_any(std::move(faults));
+}
+
 std::string pointer_part(std::string_view name) {
   std::string part;
   for (const char c : name) {

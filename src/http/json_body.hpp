@@ -24,6 +24,9 @@ inline constexpr int most_body_depth = 64;
 /// name twice, no number that 64 bits or a finite double can't hold), 422 for what is no object.
 [[nodiscard]] nlohmann::json object_of(const Request& request, bool may_be_empty = false);
 
+/// Of what takes no members. Throws Problem as `object_of`, and 422 for any member.
+void expect_no_members(const Request& request);
+
 /// A part of a JSON pointer (RFC 6901).
 [[nodiscard]] std::string pointer_part(std::string_view name);
 /// The pointer to where a check of quern's own says that the fault is: "tags[2]" is "/tags/2".

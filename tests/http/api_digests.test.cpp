@@ -16,11 +16,8 @@ TEST_CASE("digests are listed, seen, and their files downloaded, by who can reac
   const std::string first = scene.add({{"kind", "digest"}, {"tenant", "acme"}});
   const std::string second = scene.add({{"kind", "digest"}, {"tenant", "evil"}});
   const auto put = [&](const std::string& id, const std::string& at) {
-    const json digest{{"id", id},
-                      {"repository", "a/b"},
-                      {"created_at", at},
-                      {"title", "<b>T</b>"},
-                      {"files", {"digest.md", "digest.html"}}};
+    const json digest{{"id", id},         {"repository", "a/b"}, {"from", "2025-12-01T00:00:00Z"},
+                      {"created_at", at}, {"title", "<b>T</b>"}, {"files", {"digest.md", "digest.html"}}};
     scene.own.storage.port().put_record({"quern.digests", id, quern::Payload::json(digest.dump())});
   };
   put(first, "2026-01-01T00:00:00Z");
