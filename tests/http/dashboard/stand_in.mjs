@@ -603,8 +603,8 @@ function serveFile(path, request, response) {
   response.writeHead(200, {...headers, 'Content-Type': types[extname(name)]}).end(request.method === 'HEAD' ? undefined : body);
 }
 
-// serve({world, open, port}) -> {url, close}
-export async function serve({world, open = false, port = 0}) {
+// serve({world, open, port, change}) -> {url, close}; `change` makes other answers of the usual ones.
+export async function serve({world, open = false, port = 0, change = (body) => body}) {
   const table = routes(world);
   const sockets = new Set();
   const server = createServer(async (request, response) => {
@@ -641,7 +641,7 @@ export async function serve({world, open = false, port = 0}) {
         world.note(me.name, `${request.method} ${url.pathname}`, Object.values(route.values).join(' '));
       }
       response.writeHead(answer.status || 200, {'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...answer.headers});
-      response.end(answer.status === 204 ? undefined : JSON.stringify(answer.body ?? {}));
+      response.end(answer.status === 204 ? undefined : JSON.stringify(change(answer.body ?? {})));
     } catch (error) {
       const status = error.status || 500;
       if (!error.status) console.error(error);

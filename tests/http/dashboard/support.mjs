@@ -31,10 +31,10 @@ export const views = {
 };
 
 // start({quiet, open, key, viewport, colorScheme}) -> {page, world, faults, go, ...}: a page of its own on a server of its own.
-export async function start({quiet = true, open: isOpen = false, key = 'demo-key', viewport = {width: 1360, height: 900}, colorScheme = 'light', amount, url, prepare} = {}) {
+export async function start({quiet = true, open: isOpen = false, key = 'demo-key', viewport = {width: 1360, height: 900}, colorScheme = 'light', amount, url, prepare, change} = {}) {
   const world = url ? null : makeWorld({quiet, amount});
   prepare?.(world);
-  const server = url ? {url, close: async () => {}} : await serve({world, open: isOpen});
+  const server = url ? {url, close: async () => {}} : await serve({world, open: isOpen, change});
   const context = await (await open()).newContext({viewport, colorScheme, locale: 'en-GB', timezoneId: 'Europe/Berlin'});
   const page = await context.newPage();
   // For a small and busy machine; nothing here goes by how long something took.
