@@ -53,6 +53,7 @@ export function headers(more) {
 export async function send(method, path, {query, body, signal} = {}) {
   const limit = AbortSignal.timeout(30000);
   let response;
+  let text;
   try {
     response = await fetch(address(path, query), {
       method,
@@ -62,13 +63,13 @@ export async function send(method, path, {query, body, signal} = {}) {
       credentials: 'same-origin',
       cache: 'no-store',
     });
+    text = await response.text();
   } catch (error) {
     if (signal?.aborted) throw error;
     told.reached(false);
     throw new Unreachable('The server does not answer.');
   }
   told.reached(true);
-  const text = await response.text();
   let json = null;
   try {
     json = text ? JSON.parse(text) : null;

@@ -8,7 +8,7 @@ globalThis.sessionStorage = {getItem: () => null, setItem() {}, removeItem() {}}
 const at = '../../../src/http/dashboard/';
 const {parser, backoff} = await import(`${at}events.js`);
 const {parse, link} = await import(`${at}router.js`);
-const {address, at: path} = await import(`${at}api.js`);
+const {address, at: path, get, Refused, Unreachable} = await import(`${at}api.js`);
 const format = await import(`${at}format.js`);
 const {ceiling} = await import(`${at}chart.js`);
 
@@ -63,6 +63,18 @@ test('an address says its view again, whatever stands in it', () => {
 test('requests go to the API beside the page, and a value stays one part of the path', () => {
   assert.equal(address(path`queues/${'a/../b'}/pause`).href, 'http://localhost/some/path/api/queues/a%2F..%2Fb/pause');
   assert.equal(address('jobs', {queue: 'a&b', after: null, state: ''}).href, 'http://localhost/some/path/api/jobs?queue=a%26b');
+});
+
+test('an answer that breaks off is none, and one that is no JSON is a refusal all the same', async () => {
+  const {fetch} = globalThis;
+  try {
+    globalThis.fetch = async () => ({ok: true, status: 200, text: () => Promise.reject(new DOMException('signal timed out', 'TimeoutError'))});
+    await assert.rejects(get('jobs'), Unreachable);
+    globalThis.fetch = async () => ({ok: false, status: 502, text: async () => '<h1>Bad gateway</h1>'});
+    await assert.rejects(get('jobs'), (error) => error instanceof Refused && error.status === 502 && error.message === 'The server answered 502.');
+  } finally {
+    globalThis.fetch = fetch;
+  }
 });
 
 test('durations, numbers and times are written for people', () => {

@@ -38,7 +38,7 @@ export async function start({quiet = true, open: isOpen = false, key = 'demo-key
   const context = await (await open()).newContext({viewport, colorScheme, locale: 'en-GB', timezoneId: 'Europe/Berlin'});
   const page = await context.newPage();
   // For a small and busy machine; nothing here goes by how long something took.
-  page.setDefaultTimeout(30000);
+  page.setDefaultTimeout(90000);
   const faults = [];
   page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
   page.on('dialog', (dialog) => {
@@ -84,7 +84,7 @@ export async function start({quiet = true, open: isOpen = false, key = 'demo-key
 
 export const pictureExists = (name) => existsSync(join(pictures, `${name}.png`));
 
-export async function until(what, say, ms = 30000) {
+export async function until(what, say, ms = 90000) {
   const end = Date.now() + ms;
   for (;;) {
     if (await what()) return;
