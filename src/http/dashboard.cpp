@@ -64,8 +64,10 @@ Response answer(const Request& request, const detail::DashboardFile& file) {
 void mount_dashboard(Router& router) {
   for (const detail::DashboardFile& file : detail::dashboard_files()) {
     const bool is_page = file.name == "index.html";
+    std::string pattern("/");
+    if (!is_page) pattern += file.name;
     router.add({.method = Method::get,
-                .pattern = is_page ? "/" : "/" + std::string(file.name),
+                .pattern = std::move(pattern),
                 .permission = {},
                 .summary = is_page ? "The dashboard." : "A file of the dashboard.",
                 .handler = [&file](const Request& request) { return answer(request, file); }});
