@@ -50,7 +50,7 @@ std::string pointer_to(std::string_view field) {
   std::string pointer;
   std::string part;
   const auto take = [&] {
-    if (!part.empty()) pointer += "/" + pointer_part(part);
+    if (!part.empty()) pointer.append("/").append(pointer_part(part));
     part.clear();
   };
   for (const char c : field) {

@@ -29,7 +29,7 @@ void add(Json& responses, const Common& common) {
 
 void complete(Json& operation, bool reads) {
   Json& responses = operation["responses"];
-  if (operation["x-permission"] == "") {
+  if (operation["x-permission"].get_ref<const std::string&>().empty()) {
     operation["security"] = Json::array();
     return;
   }
