@@ -49,8 +49,10 @@ AuditEntry audit_entry(const Request& request, const Route* route, const Respons
   }
   if (response != nullptr) {
     entry.status = response->status;
+    // What was made is named as the path's variable part would name it.
     if (const auto location = response->headers.find("Location"); location && entry.object.empty())
-      entry.object = *location;
+      entry.object =
+          decode(location->substr(location->rfind('/') + 1), false).value_or(std::string(*location));
   }
   const std::string_view id = request.headers.find("X-Request-Id").value_or("");
   if (is_request_id(id)) entry.request_id = id;

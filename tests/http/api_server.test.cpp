@@ -170,6 +170,7 @@ TEST_CASE("who changes something, or is refused, stands in the audit log, which 
   CHECK(log["entries"][1]["action"] == "jobs.manage");
   CHECK(log["entries"][1]["object"] == "jobs/" + id);
   CHECK(log["entries"][2]["action"] == "jobs.create");
+  CHECK(log["entries"][2]["object"] == "jobs/" + id);
   CHECK(log["entries"][2]["from"] == "127.0.0.1");
   const json verified = json::parse(scene.get("/api/audit/verify").body);
   CHECK(verified["fault"].is_null());
