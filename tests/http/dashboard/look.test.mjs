@@ -129,7 +129,7 @@ test('no view is wider than a phone of 320 pixels, whatever the names are', {tim
     await page.getByRole('button', {name: 'Menu'}).click();
     await page.getByRole('link', {name: 'Queues'}).click();
     await page.getByRole('heading', {level: 1, name: 'Queues'}).waitFor();
-    assert.equal(await page.getByRole('link', {name: 'Workers'}).isVisible(), false);
+    await page.getByRole('link', {name: 'Workers'}).waitFor({state: 'hidden'});
     await page.getByRole('button', {name: `Limit ${long('queue')}`}).click();
     const box = await page.locator('dialog').boundingBox();
     assert.ok(box.x >= 0 && box.x + box.width <= 320);
