@@ -18,6 +18,8 @@ endforeach()
 
 option(QUERN_WERROR "Treat warnings in quern's own code as errors" OFF)
 option(QUERN_PCH "Precompile heavy headers of the tests" ${PROJECT_IS_TOP_LEVEL})
+# Where each file is compiled without it elsewhere, so that a missing include is found: for sanitizers, who compile all once more.
+option(QUERN_PCH_SOURCES "Precompile heavy headers of the library" OFF)
 option(QUERN_CCACHE "Compile through ccache where it is installed" ${PROJECT_IS_TOP_LEVEL})
 option(QUERN_VERIFY_HEADERS "Add the target all_verify_interface_header_sets: each public header compiles alone" OFF)
 set(QUERN_SANITIZE "" CACHE STRING "Sanitizers for quern's own code: 'thread' or 'address,undefined'")

@@ -43,6 +43,11 @@ function(quern_library target)
                SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
                VERIFY_INTERFACE_HEADER_SETS ${QUERN_VERIFY_HEADERS})
   quern_own_target(${target})
+  if(QUERN_PCH_SOURCES)
+    target_precompile_headers(
+      ${target} PRIVATE <algorithm> <array> <atomic> <chrono> <condition_variable> <fmt/format.h> <functional> <map> <memory> <mutex>
+      <nlohmann/json.hpp> <optional> <span> <string> <string_view> <thread> <unordered_map> <variant> <vector>)
+  endif()
 endfunction()
 
 # The components that are built, as targets; what tests, examples and benchmarks link.
