@@ -36,12 +36,9 @@ Response silence(const ApiContext& api, const Request& request) {
   members.end();
   throw_if_any(std::move(faults));
   Json json;
-  try {
-    json["id"] = std::to_string(
-        api.host.silence(std::move(match), until->resolve(api.now()), std::move(reason), who(request)));
-  } catch (const InvalidArgument& error) {
-    throw Problem::invalid(pointer_to(error.field()), error.what());
-  }
+  json["id"] = std::to_string(with_faults([&] {
+    return api.host.silence(std::move(match), until->resolve(api.now()), std::move(reason), who(request));
+  }));
   return json_response(json, 201);
 }
 

@@ -56,10 +56,8 @@ void prepare(const ApiContext& api, NewJob& job, const std::string& where, const
   try {
     api.host.queue().prepare(job);
   } catch (const InvalidArgument& error) {
-    const std::string_view problem = error.what();
     const std::string field = error.field() == "unique.key" ? "unique_key" : error.field();
-    faults.push_back({where + pointer_to(field),
-                      std::string(problem.substr(std::min(problem.size(), error.field().size() + 2)))});
+    faults.push_back({where + pointer_to(field), problem_of(error)});
     return;
   }
   const Scope& scope = scope_of(request);

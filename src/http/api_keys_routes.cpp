@@ -37,17 +37,6 @@ const Caller& caller_of(const Request& request) {
   return request.caller ? *request.caller : nobody;
 }
 
-template <class Act>
-auto with_faults(const Act& act) {
-  try {
-    return act();
-  } catch (const InvalidArgument& error) {
-    const std::string_view text = error.what();
-    throw Problem::invalid(pointer_to(error.field()),
-                           std::string(text.substr(std::min(text.size(), error.field().size() + 2))));
-  }
-}
-
 Response issued(const IssuedApiKey& key, int status) {
   Json json;
   json["id"] = key.id;

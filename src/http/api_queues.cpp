@@ -118,11 +118,7 @@ Response put_limit(const ApiContext& api, const Request& request) {
   }
   members.end();
   throw_if_any(std::move(faults));
-  try {
-    check(rule);
-  } catch (const InvalidArgument& error) {
-    throw Problem::invalid(pointer_to(error.field()), error.what());
-  }
+  with_faults([&] { check(rule); });
   api.storage().set_limit(rule);
   return no_content();
 }

@@ -37,15 +37,11 @@ std::string place_of(std::string_view field) {
   return (is_timing ? "/timing" : "") + pointer_to(field);
 }
 
-/// Calls `act`; what it finds wrong is told as a fault of the body.
+/// What it finds wrong with a schedule is told as a fault of the body.
 template <class Act>
-auto with_faults(const Act& act) {
+auto with_schedule_faults(const Act& act) {
   try {
-    return act();
-  } catch (const InvalidArgument& error) {
-    const std::string_view text = error.what();
-    throw Problem::invalid(place_of(error.field()),
-                           std::string(text.substr(std::min(text.size(), error.field().size() + 2))));
+    return with_faults(act, place_of);
   } catch (const ZoneError& error) {
     throw Problem::invalid("/timing/zone", error.what());
   }
@@ -90,7 +86,7 @@ ScheduleSpec read(const ApiContext& api, const Request& request, std::string nam
 
 Response create(const ApiContext& api, const Request& request) {
   const ScheduleSpec spec = read(api, request, {});
-  if (!with_faults([&] { return scheduler(api).put(spec, false, false); }))
+  if (!with_schedule_faults([&] { return scheduler(api).put(spec, false, false); }))
     throw Problem::conflict("there is a schedule of that name");
   const auto made = scheduler(api).find(spec.name);
   if (!made) throw Problem::conflict("it was erased at once");
@@ -106,7 +102,7 @@ Response replace(const ApiContext& api, const Request& request) {
   // One that is another's looks as if it were not there, and must not be written over.
   if (before && !reaches(request, before->spec)) throw Problem::conflict("the name is taken");
   const ScheduleSpec spec = read(api, request, name);
-  with_faults([&] { return core.put(spec, true, false); });
+  with_schedule_faults([&] { return core.put(spec, true, false); });
   const auto made = core.find(name);
   if (!made) throw Problem::conflict("it was erased at once");
   return json_response(json_of(api, *made, shows_secrets(request)), before ? 200 : 201);
@@ -131,7 +127,8 @@ Response trigger(const ApiContext& api, const Request& request) {
   members.text("key", options.key);
   members.end();
   throw_if_any(std::move(faults));
-  const Enqueued added = with_faults([&] { return scheduler(api).trigger(status.spec.name, options); });
+  const Enqueued added =
+      with_schedule_faults([&] { return scheduler(api).trigger(status.spec.name, options); });
   if (added.status == InsertStatus::queue_full) throw Problem{.status = 409, .name = "queue-full"};
   Json json;
   json["id"] = to_string(added.id);
@@ -174,9 +171,10 @@ Response preview(const ApiContext& api, const Request& request) {
   const ScheduleSpec spec = schedule_in(body, {}, faults);
   throw_if_any(std::move(faults));
   auto& core = scheduler(api);
-  const auto times = with_faults([&] { return core.preview(spec, from.value_or(api.now()), count); });
+  const auto times =
+      with_schedule_faults([&] { return core.preview(spec, from.value_or(api.now()), count); });
   Json json;
-  json["description"] = with_faults([&] { return core.describe(spec); });
+  json["description"] = with_schedule_faults([&] { return core.describe(spec); });
   Json& all = json["times"] = Json::array();
   for (const ScheduledTime& time : times) {
     Json& one = all.emplace_back();

@@ -63,6 +63,11 @@ std::string pointer_to(std::string_view field) {
   return pointer;
 }
 
+std::string problem_of(const InvalidArgument& error) {
+  const std::string_view text = error.what();
+  return std::string(text.substr(std::min(text.size(), error.field().size() + 2)));
+}
+
 Members::Members(const Json& object, std::string where, std::vector<FieldFault>& faults)
     : object_(object), where_(std::move(where)), faults_(faults) {
   if (!object_.is_object()) faults_.push_back({where_, "must be an object"});

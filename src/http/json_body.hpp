@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "quern/core/error.hpp"
 #include "quern/core/job_id.hpp"
 #include "quern/core/time.hpp"
 #include "quern/http/message.hpp"
@@ -31,6 +32,23 @@ void expect_no_members(const Request& request);
 [[nodiscard]] std::string pointer_part(std::string_view name);
 /// The pointer to where a check of quern's own says that the fault is: "tags[2]" is "/tags/2".
 [[nodiscard]] std::string pointer_to(std::string_view field);
+
+/// What is wrong, without the field that the text begins with.
+[[nodiscard]] std::string problem_of(const InvalidArgument& error);
+
+/// Calls `act`; what one of quern's own checks finds wrong becomes a fault of the body, at `place(field)`.
+template <class Act, class Place>
+auto with_faults(const Act& act, const Place& place) {
+  try {
+    return act();
+  } catch (const InvalidArgument& error) {
+    throw Problem::invalid(place(error.field()), problem_of(error));
+  }
+}
+template <class Act>
+auto with_faults(const Act& act) {
+  return with_faults(act, pointer_to);
+}
 
 /// Reads the members of an object, and collects all that is wrong with them.
 class Members {
